@@ -1,0 +1,57 @@
+/** What the engines tell about themselves: plain data, asked for when somebody looks, so that watching costs nothing. */
+import type { Micros, Position, TxOffset } from './types.ts';
+
+export type DatabaseState = 'waiting' | 'starting' | 'streaming' | 'stopped';
+
+export interface TimedPosition extends Position {
+  /** The greatest server time up to and including this commit. */
+  readonly time: Micros;
+}
+
+export interface DatabaseStatus {
+  /** The replica directory, as configured. */
+  readonly database: string;
+  /** The destination's URL without secrets. */
+  readonly destination: string;
+  readonly state: DatabaseState;
+  /** Whether the destination has answered since the start. A waiting database has not asked it. */
+  readonly storeAnswered: boolean;
+  readonly generation: string | null;
+  /** The end of the checked local log, as far as it has been read. */
+  readonly local: TimedPosition | null;
+  /** The end of the unbroken chain of stored commits. */
+  readonly stored: TimedPosition | null;
+  /** Transactions read locally and not yet stored. */
+  readonly lagTransactions: number;
+  /** Seconds since the oldest not yet stored commit was noticed; 0 when all is stored. */
+  readonly lagSeconds: number;
+  /** When a commit or snapshot was last acknowledged by the store, or the store proven up to date. */
+  readonly lastSuccess: Micros | null;
+  readonly lastError: { readonly code: string; readonly message: string; readonly at: Micros } | null;
+  readonly newestSnapshot: TxOffset | null;
+  readonly counters: {
+    readonly commits: number;
+    readonly logObjects: number;
+    readonly logBytesPlain: number;
+    readonly logBytesStored: number;
+    readonly snapshots: number;
+    readonly packs: number;
+    readonly packBytesStored: number;
+  };
+}
+
+export interface StoreOperationCounters {
+  requests: number;
+  errors: number;
+  bytesSent: number;
+  bytesReceived: number;
+  seconds: number;
+}
+
+export type StoreOperation = 'put' | 'get' | 'head' | 'list' | 'delete';
+
+/** Requests to one destination. `requests` are calls of the contract; a listing counts each page. */
+export interface StoreCounters {
+  readonly destination: string;
+  readonly operations: Readonly<Record<StoreOperation, Readonly<StoreOperationCounters>>>;
+}
