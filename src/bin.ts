@@ -1,0 +1,96 @@
+#!/usr/bin/env node
+/**
+ * The program, and the only file that touches `process`. It refuses what cannot run before it imports anything, so its
+ * own syntax is that of Node 12: no static import of a value, no top-level `await`, no `?.`, no `??`.
+ *
+ * Responsible for: arguments, streams, signals, the exit code, and the last word when something was missed.
+ * Not responsible for: what any argument means.
+ */
+import type { Io } from './cli/main.ts';
+
+/** The oldest Node that does not accept truncated zstd input without an error. */
+const NODE_MIN = [24, 20];
+
+/** How long a finished command may keep the process alive by a handle that somebody forgot to close. */
+const LINGER_MS = 2000;
+
+/** Null where the program can run, else the line that says why not. */
+function whyNot(): string | null {
+  const version = process.versions.node.split('.').map(Number);
+  const major = version[0] as number;
+  const minor = version[1] as number;
+  if (major < (NODE_MIN[0] as number) || (major === NODE_MIN[0] && minor < (NODE_MIN[1] as number))) {
+    return (
+      `Node.js ${NODE_MIN.join('.')} or newer is needed, this is ${process.versions.node}: ` +
+      'older ones accept truncated zstd data without an error. Install a newer Node.js and run this again.'
+    );
+  }
+  if (process.platform !== 'linux' || (process.arch !== 'x64' && process.arch !== 'arm64')) {
+    return (
+      `Linux on x64 or arm64 is needed, this is ${process.platform} on ${process.arch}. ` +
+      'Run it on such a machine, or in a Linux container.'
+    );
+  }
+  return null;
+}
+
+/** Whether `-log-level debug` was asked for, in any of its spellings: only then are stacks shown. */
+function wantsStacks(): boolean {
+  return /(^|\s)--?log-level(=|\s)debug(\s|$)/.test(process.argv.slice(2).join(' '));
+}
+
+function complain(line: string): void {
+  process.stderr.write(`stdb-replicate: ${line}\n`);
+}
+
+/** An error that no command caught is our mistake: one line, exit code 1. */
+function fail(what: string, error: unknown): never {
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  complain(`${what}: ${text.split('\n').join(' ')}. This is a mistake in the program; -log-level debug shows where.`);
+  if (wantsStacks() && error instanceof Error && error.stack !== undefined) process.stderr.write(`${error.stack}\n`);
+  process.exit(1);
+}
+
+/** A reader that went away (`| head`) is no failure of ours; anything else that breaks the output is. */
+function onOutputError(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') fail('the output cannot be written', error);
+}
+
+const SIGNALS: readonly ('SIGINT' | 'SIGTERM')[] = ['SIGINT', 'SIGTERM'];
+
+const io: Io = {
+  argv: process.argv.slice(2),
+  env: process.env,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  signals: {
+    onSignal(handler) {
+      for (const name of SIGNALS) process.on(name, handler);
+      return () => {
+        for (const name of SIGNALS) process.removeListener(name, handler);
+      };
+    },
+  },
+  exit: (code) => process.exit(code),
+};
+
+const refusal = whyNot();
+if (refusal === null) {
+  process.on('uncaughtException', (error) => fail('an unexpected error', error));
+  process.on('unhandledRejection', (reason) => fail('an unexpected error', reason));
+  process.stdout.on('error', onOutputError);
+  // Nobody is left to tell when the place for complaints is gone.
+  process.stderr.on('error', () => undefined);
+  import('./cli/main.ts')
+    .then(({ main }) => main(io))
+    .then(
+      (code) => {
+        process.exitCode = code;
+        setTimeout(() => process.exit(code), LINGER_MS).unref();
+      },
+      (error) => fail('an unexpected error', error),
+    );
+} else {
+  complain(refusal);
+  process.exitCode = 2;
+}
