@@ -69,16 +69,19 @@ const pretend = (property: string, value: string): string =>
 const oneLine = /^stdb-replicate: [^\n]+\n$/;
 
 describe('where it cannot run', () => {
-  test.each(['12.22.12', '20.20.2', '22.22.0', '24.19.9'])('Node %s is refused before anything is imported', async (version) => {
-    const ended = await run({
-      before: pretend('versions', `{ ...process.versions, node: '${version}' }`),
-      main: 'io.stdout.write("imported"); return 0;',
-    });
-    expect(ended).toMatchObject({ code: 2, stdout: '' });
-    expect(ended.stderr).toMatch(oneLine);
-    expect(ended.stderr).toContain('24.20');
-    expect(ended.stderr).toContain(version);
-  });
+  test.each(['12.22.12', '20.20.2', '22.22.0', '24.19.9'])(
+    'Node %s is refused before anything is imported',
+    async (version) => {
+      const ended = await run({
+        before: pretend('versions', `{ ...process.versions, node: '${version}' }`),
+        main: 'io.stdout.write("imported"); return 0;',
+      });
+      expect(ended).toMatchObject({ code: 2, stdout: '' });
+      expect(ended.stderr).toMatch(oneLine);
+      expect(ended.stderr).toContain('24.20');
+      expect(ended.stderr).toContain(version);
+    },
+  );
 
   test.each(['24.20.0', '25.0.0', '26.10.1'])('Node %s is accepted', async (version) => {
     const before = pretend('versions', `{ ...process.versions, node: '${version}' }`);
@@ -122,8 +125,14 @@ describe('how it ends', () => {
 
   test.each([
     ['a rejection of the command', 'throw new TypeError("odd\\nthing");'],
-    ['an unhandled rejection', 'void Promise.reject(new TypeError("odd\\nthing")); await new Promise(() => setInterval(() => {}, 1000));'],
-    ['an uncaught exception', 'setTimeout(() => { throw new TypeError("odd\\nthing"); }, 1); await new Promise(() => {});'],
+    [
+      'an unhandled rejection',
+      'void Promise.reject(new TypeError("odd\\nthing")); await new Promise(() => setInterval(() => {}, 1000));',
+    ],
+    [
+      'an uncaught exception',
+      'setTimeout(() => { throw new TypeError("odd\\nthing"); }, 1); await new Promise(() => {});',
+    ],
   ])('in one line and with 1 after %s; the stack comes only with -log-level debug', async (_, main) => {
     const plain = await run({ main });
     expect(plain.code).toBe(1);

@@ -9,7 +9,9 @@ process.chdir(root);
 
 rmSync('dist', { recursive: true, force: true });
 try {
-  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { stdio: 'inherit' });
+  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], {
+    stdio: 'inherit',
+  });
 } catch (error) {
   // The compiler has already said what is wrong; a stack of this script would only hide it.
   process.exit(error.status ?? 1);
