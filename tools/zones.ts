@@ -13,8 +13,15 @@ const ENGINES = ['replicate', 'restore', 'retention', 'verify'];
 const BELOW_DAEMON = ['core', 'zstd', 'spacetimedb', 'layout', 'capture', 'replica', 'observe', 'config'];
 const STORES = ['replica/memory', 'replica/file', 'replica/s3', 'replica/wrap', 'replica/contract'];
 
-/** @type {{dir: string, imports: string[], files?: string[], types?: string[], packages?: string[]}[]} */
-export const ZONES = [
+export interface Zone {
+  readonly dir: string;
+  readonly imports: readonly string[];
+  readonly files?: readonly string[];
+  readonly types?: readonly string[];
+  readonly packages?: readonly string[];
+}
+
+export const ZONES: readonly Zone[] = [
   { dir: 'core', imports: [], packages: ['@napi-rs/blake-hash', '@node-rs/crc32'] },
   { dir: 'zstd', imports: ['core'] },
   { dir: 'spacetimedb', imports: ['core', 'zstd'] },
