@@ -23,14 +23,11 @@ export interface CommitHeader {
   readonly bytes: number;
 }
 
-/** The header at `at`; null when fewer bytes are left than a header has. Says nothing of the checksum. */
-export function decodeCommitHeader(
-  bytes: Uint8Array,
-  { version, at = 0 }: { readonly version: LogVersion; readonly at?: number },
-): CommitHeader | null {
+/** The header at the start of `bytes`; null when they are fewer than a header has. Says nothing of the checksum. */
+export function decodeCommitHeader(bytes: Uint8Array, version: LogVersion): CommitHeader | null {
   const headerBytes = COMMIT_HEADER_BYTES[version];
-  if (at < 0 || bytes.byteLength - at < headerBytes) return null;
-  const view = new DataView(bytes.buffer, bytes.byteOffset + at, headerBytes);
+  if (bytes.byteLength < headerBytes) return null;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, headerBytes);
   const recordsBytes = view.getUint32(headerBytes - 4, true);
   return {
     tx: txOffset(view.getBigUint64(0, true)),

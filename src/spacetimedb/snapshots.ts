@@ -1,0 +1,152 @@
+/**
+ * Snapshots on disk. A server takes them, compresses the files of older ones in place, and renames or deletes whole
+ * directories while we read: a thing that is gone is null, never an error, and what is read is proven by its hash.
+ */
+import { basename, join } from 'node:path';
+import { blake3Hex } from '../core/checksum.ts';
+import { CorruptionError, LocalFileError } from '../core/errors.ts';
+import type { ReadableFiles } from '../core/readable-files.ts';
+import type { TxOffset } from '../core/types.ts';
+import { decodeForeign } from '../zstd/foreign.ts';
+import { isZstd } from '../zstd/frame-header.ts';
+import {
+  formatObjectPath,
+  formatSnapshotFileName,
+  formatSnapshotLockName,
+  parseSnapshotDirName,
+  parseSnapshotLockName,
+} from './file-names.ts';
+import { checkObject, PAGE_BYTES_MAX } from './page.ts';
+import { readingFrom } from './reading-from.ts';
+import { decodeSnapshotFile, type Snapshot, SNAPSHOT_FILE_BYTES_MAX, type SnapshotObject } from './snapshot-file.ts';
+
+/** A snapshot's directory as it was when it was listed. */
+export interface SnapshotEntry {
+  /** The snapshot is of the state after this transaction, by the directory's name. */
+  readonly tx: TxOffset;
+  readonly directory: string;
+  readonly device: bigint;
+  readonly inode: bigint;
+}
+
+/**
+ * The snapshots that may be complete, newest first: the snapshot file, which a server writes last, is there, and no
+ * lock. Whether their objects are all there is not looked at. Empty where there is no such directory.
+ *
+ * @throws LocalFileError
+ */
+export function listSnapshots(files: ReadableFiles, snapshotsDir: string): Promise<readonly SnapshotEntry[]> {
+  return readingFrom(snapshotsDir, async () => {
+    const names = (await files.list(snapshotsDir)) ?? [];
+    const locked = new Set(names.map(parseSnapshotLockName));
+    const entries: SnapshotEntry[] = [];
+    for (const name of names) {
+      const tx = parseSnapshotDirName(name);
+      if (tx === null || locked.has(tx)) continue;
+      const directory = join(snapshotsDir, name);
+      const facts = await files.facts(directory);
+      if (facts?.kind !== 'directory') continue;
+      if ((await files.facts(join(directory, formatSnapshotFileName(tx))))?.kind !== 'file') continue;
+      entries.push({ tx, directory, device: facts.device, inode: facts.inode });
+    }
+    return entries.sort((a, b) => (a.tx < b.tx ? 1 : a.tx > b.tx ? -1 : 0));
+  });
+}
+
+/**
+ * Whether the directory still stands under its name, is the same one, and is not locked. To be asked after everything
+ * of it has been read: a server renames the snapshots of a history that it lost before it writes on.
+ */
+export function isSnapshotUnchanged(files: ReadableFiles, entry: SnapshotEntry): Promise<boolean> {
+  return readingFrom(entry.directory, async () => {
+    const lock = join(entry.directory, '..', formatSnapshotLockName(entry.tx));
+    if ((await files.facts(lock)) !== null) return false;
+    const facts = await files.facts(entry.directory);
+    return facts?.kind === 'directory' && facts.inode === entry.inode && facts.device === entry.device;
+  });
+}
+
+export interface ReadSnapshotFile {
+  readonly snapshot: Snapshot;
+  /** The file's plain bytes, as proven. */
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * The snapshot file, proven by its hash; null when it is gone.
+ *
+ * @throws CorruptionError also when it is of another transaction than its name says. UnsupportedFormatError,
+ * LocalFileError
+ */
+export function readSnapshotFile(files: ReadableFiles, entry: SnapshotEntry): Promise<ReadSnapshotFile | null> {
+  const path = join(entry.directory, formatSnapshotFileName(entry.tx));
+  return readingFrom(path, async () => {
+    const raw = await readWhole(files, path, SNAPSHOT_FILE_BYTES_MAX);
+    if (raw === null) return null;
+    const bytes = isZstd(raw) ? await decodeForeign(raw, { plainBytesMax: SNAPSHOT_FILE_BYTES_MAX }) : raw;
+    const snapshot = decodeSnapshotFile(bytes, { path });
+    if (snapshot.txOffset !== entry.tx) {
+      throw new CorruptionError(`${path} is a snapshot of transaction ${snapshot.txOffset}`, {
+        facts: { path, tx: snapshot.txOffset },
+      });
+    }
+    return { snapshot, bytes };
+  });
+}
+
+export interface ReadObjectOptions {
+  /** The most that may be held for this object. */
+  readonly plainBytesMax: number;
+}
+
+/**
+ * An object's plain bytes, proven by its name; null when there is no such file. It may be compressed in place between
+ * two calls: what is open stays whole.
+ *
+ * @throws CorruptionError when it is not what its name says; LocalFileError when it is longer than `plainBytesMax`
+ */
+export function readSnapshotObject(
+  files: ReadableFiles,
+  entry: SnapshotEntry,
+  object: SnapshotObject,
+  { plainBytesMax }: ReadObjectOptions,
+): Promise<Uint8Array | null> {
+  const path = join(entry.directory, formatObjectPath(object.hash));
+  return readingFrom(path, async () => {
+    const bytesMax = object.kind === 'page' ? Math.min(plainBytesMax, PAGE_BYTES_MAX) : plainBytesMax;
+    const raw = await readWhole(files, path, bytesMax);
+    if (raw === null) return null;
+    const bytes = isCompressed(object, raw) ? await decodeObject(raw, path, bytesMax) : raw;
+    checkObject({ ...object, bytes });
+    return bytes;
+  });
+}
+
+/** A user's blob may itself be zstd: only if its bytes are not what the name says are they compressed by the server. */
+const isCompressed = ({ kind, hash }: SnapshotObject, raw: Uint8Array): boolean =>
+  isZstd(raw) && (kind === 'page' || blake3Hex(raw) !== hash);
+
+async function decodeObject(raw: Uint8Array, path: string, plainBytesMax: number): Promise<Uint8Array> {
+  try {
+    return await decodeForeign(raw, { plainBytesMax });
+  } catch (cause) {
+    if (!(cause instanceof CorruptionError)) throw cause;
+    throw new CorruptionError(`${path} cannot be decompressed: ${cause.message}`, { cause, facts: { path } });
+  }
+}
+
+/** Null when there is no such file. Compressed data may be a little longer than what it was made from. */
+async function readWhole(files: ReadableFiles, path: string, plainBytesMax: number): Promise<Uint8Array | null> {
+  const file = await files.open(path);
+  if (file === null) return null;
+  await using _ = file;
+  const { size } = await file.facts();
+  if (size > plainBytesMax + (plainBytesMax >> 7) + 1024) {
+    throw new LocalFileError(`${basename(path)} has ${size} bytes; at most ${plainBytesMax} can be held`, {
+      hint: 'Give the program a larger memory budget.',
+      facts: { path, size, bytesMax: plainBytesMax },
+    });
+  }
+  const bytes = new Uint8Array(size);
+  return bytes.subarray(0, await file.read(bytes, 0));
+}
