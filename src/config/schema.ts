@@ -1,0 +1,93 @@
+/** Every option of this release, declared once. What does not work yet is not here, and so is an unknown key. */
+import { z } from 'zod';
+import { absolutePath, duration, listenAddress, option, size, text } from './option.ts';
+
+const SECOND_MS = 1_000;
+const HOUR_MS = 3_600_000;
+const MIB = 2 ** 20;
+
+const logSchema = z.strictObject({
+  level: option(z.enum(['debug', 'info', 'warn', 'error']).prefault('info'), {
+    description: 'The least severe lines that are written. At info the log tells changes of state alone.',
+    flag: 'log-level',
+  }),
+  format: option(z.enum(['auto', 'pretty', 'json']).prefault('auto'), {
+    description: 'How lines look; auto is pretty on a terminal and JSON elsewhere.',
+    flag: 'log-format',
+  }),
+});
+
+const levelSchema = z.strictObject({
+  interval: option(duration({ min: 100, max: HOUR_MS }), {
+    description:
+      'How often what was committed is stored while the database is busy: what a crash of this machine can lose.',
+    example: '1s',
+  }),
+});
+
+const databaseSchema = z.strictObject({
+  path: option(absolutePath(), {
+    description: 'The directory of one database: it has clog/ in it (in a server data directory: replicas/ID).',
+    example: '/stdb/data/replicas/1',
+  }),
+  replica: option(
+    z.strictObject({
+      url: option(text(), {
+        description:
+          'Where its backup lies: s3://bucket/prefix?endpoint=…&region=…&forcePathStyle=true or file:///path.',
+        example: 's3://my-backups/game-0?region=eu-central-1',
+      }),
+    }),
+    { description: 'The destination of this database.' },
+  ),
+});
+
+/** The file's shape. Its input is what is written, its output what `load.ts` makes a Config of. */
+export const configSchema = z.strictObject({
+  addr: option(listenAddress().optional(), {
+    description: 'HOST:PORT where /livez, /readyz and /metrics are served.',
+    example: '127.0.0.1:9090',
+    defaultNote: 'not served',
+  }),
+  owner: option(text().optional(), {
+    description:
+      'Who may continue this backup. Another owner never takes it over: give each server its own, the same after a restart.',
+    example: 'game-0',
+    defaultNote: 'POD_NAME, else the machine id, else the host name',
+  }),
+  'lease-ttl': option(duration({ min: 5 * SECOND_MS, max: HOUR_MS }).prefault('60s'), {
+    description: 'How long another process waits before it takes over from one that fell silent.',
+  }),
+  'shutdown-timeout': option(duration({ min: SECOND_MS, max: HOUR_MS }).prefault('20s'), {
+    description:
+      'How long the last sync may take after SIGTERM; then exit 143. Keep it below the grace period of what stops the program.',
+  }),
+  memory: option(size({ min: 32 * MIB, max: 64 * 1024 * MIB }).prefault('96MiB'), {
+    description: 'The byte budget of all buffers. The process itself needs some 60 MiB more.',
+    flag: 'memory',
+  }),
+  'compression-level': option(z.int().min(1).max(19).prefault(1), {
+    description: 'The zstd level of what is stored. 3 saves little on log bytes and costs almost four times the CPU.',
+  }),
+  'request-timeout': option(duration({ min: SECOND_MS, max: HOUR_MS }).prefault('30s'), {
+    description: 'How long one request to a store may take before it is tried again.',
+  }),
+  log: option(logSchema.prefault({}), { description: 'What the program says on stderr.' }),
+  levels: option(
+    z
+      .array(levelSchema)
+      .min(1)
+      .max(1)
+      .prefault([{ interval: '1s' }]),
+    {
+      description: 'How often log objects are written. One entry in this release.',
+    },
+  ),
+  dbs: option(z.array(databaseSchema).min(1), { description: 'The databases and where each is replicated to.' }),
+});
+
+/** The same for commands that take databases from their arguments, or need none. */
+export const configSchemaWithoutDatabases = configSchema.partial({ dbs: true });
+
+export type WrittenConfig = z.input<typeof configSchema>;
+export type CheckedConfig = z.output<typeof configSchemaWithoutDatabases>;
