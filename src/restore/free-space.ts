@@ -1,0 +1,31 @@
+/**
+ * Free space is looked at before anything is fetched. What is known then is a lower bound of the need: a snapshot's
+ * plain bytes are in its manifest, but the plain size of a log object stands at its end, and asking each of them would
+ * cost a request for each; so its stored size counts, which is never more. A disk that fills up all the same ends the
+ * restore with the system's own error, and nothing is left behind.
+ */
+import { LocalFileError } from '../core/errors.ts';
+import { formatBytes } from './format.ts';
+import type { TargetSystem } from './target-system.ts';
+
+export interface FreeSpaceOptions {
+  readonly system: TargetSystem;
+  /** An existing directory on the file system that will hold the target. */
+  readonly directory: string;
+  /** At least so much will be written. */
+  readonly bytesNeeded: number;
+}
+
+/** @throws LocalFileError when the target cannot fit */
+export async function checkFreeSpace({ system, directory, bytesNeeded }: FreeSpaceOptions): Promise<void> {
+  const bytesFree = await system.freeBytes(directory);
+  if (bytesFree >= bytesNeeded) return;
+  throw new LocalFileError(
+    `not enough space at ${directory}: the restore needs at least ${formatBytes(bytesNeeded)}, ` +
+      `and ${formatBytes(bytesFree)} are available`,
+    {
+      hint: 'Free space on this disk, or restore to another one with -o. Nothing was fetched or written.',
+      facts: { path: directory, bytesNeeded, bytesFree, systemCode: 'ENOSPC' },
+    },
+  );
+}

@@ -1,0 +1,110 @@
+/**
+ * One new file of a restore: written once, front to back, in large writes that overlap with whatever makes the bytes.
+ * What lies on disk counts only after `finish`.
+ */
+import type { FileHandle } from 'node:fs/promises';
+import { localFileError } from '../core/errors.ts';
+import type { TargetSystem } from './target-system.ts';
+
+/** A system call for each decoded frame of 256 KiB would cost more than the bytes in it. */
+export const WRITE_BYTES_MIN = 1024 * 1024;
+
+export class StagedFile implements AsyncDisposable {
+  readonly path: string;
+  readonly #handle: FileHandle;
+  #gathered: Uint8Array[] = [];
+  #gatheredBytes = 0;
+  #bytes = 0;
+  /** The write under way. It never rejects: what went wrong is thrown by the next call. */
+  #writing: Promise<void> = Promise.resolve();
+  #failure: { readonly error: unknown } | null = null;
+
+  private constructor(path: string, handle: FileHandle) {
+    this.path = path;
+    this.#handle = handle;
+  }
+
+  /** @throws LocalFileError when the file is there already, or cannot be made */
+  static async create(path: string, system: TargetSystem): Promise<StagedFile> {
+    try {
+      return new StagedFile(path, await system.createFile(path));
+    } catch (error) {
+      throw localFileError('create', path, error);
+    }
+  }
+
+  /** Bytes taken so far. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Takes `bytes`, which must not change afterwards. Waits while the write before is still under way. */
+  async write(bytes: Uint8Array): Promise<void> {
+    if (bytes.byteLength === 0) return;
+    this.#gathered.push(bytes);
+    this.#gatheredBytes += bytes.byteLength;
+    this.#bytes += bytes.byteLength;
+    if (this.#gatheredBytes >= WRITE_BYTES_MIN) await this.#flush();
+  }
+
+  /** Writes what is left, makes the file durable and closes it. @throws LocalFileError, as for every write before */
+  async finish(): Promise<void> {
+    await this.#flush();
+    await this.#writing;
+    this.#throwFailure();
+    try {
+      await this.#handle.sync();
+      await this.#handle.close();
+    } catch (error) {
+      throw localFileError('write', this.path, error);
+    }
+  }
+
+  async #flush(): Promise<void> {
+    await this.#writing;
+    this.#throwFailure();
+    const parts = this.#gathered;
+    if (parts.length === 0) return;
+    this.#gathered = [];
+    this.#gatheredBytes = 0;
+    this.#writing = this.#writeAll(parts);
+  }
+
+  async #writeAll(parts: readonly Uint8Array[]): Promise<void> {
+    try {
+      // writev(2) may write less than it was given; `writeFile` on a handle goes on where it stopped.
+      if (parts.length === 1 && parts[0]) await this.#handle.writeFile(parts[0]);
+      else await writeParts(this.#handle, parts);
+    } catch (error) {
+      this.#failure = { error };
+    }
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== null) throw localFileError('write', this.path, this.#failure.error);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#writing;
+    // Closing twice is harmless: after `finish` this does nothing.
+    await this.#handle.close();
+  }
+}
+
+async function writeParts(handle: FileHandle, parts: readonly Uint8Array[]): Promise<void> {
+  let rest = parts;
+  while (rest.length > 0) {
+    const { bytesWritten } = await handle.writev([...rest]);
+    rest = dropBytes(rest, bytesWritten);
+  }
+}
+
+/** The parts without their first `bytes` bytes. */
+function dropBytes(parts: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
+  let left = bytes;
+  for (const [index, part] of parts.entries()) {
+    if (left < part.byteLength) return [part.subarray(left), ...parts.slice(index + 1)];
+    left -= part.byteLength;
+  }
+  return [];
+}
