@@ -11,10 +11,18 @@ describe('cutAt', () => {
     ['the very first commit', { lastCutAt: null, growthBeforeAt: null, firstGrowthAt: 500, lastGrowthAt: 500 }, 510],
     ['a call of three commits', { lastCutAt: null, growthBeforeAt: null, firstGrowthAt: 500, lastGrowthAt: 508 }, 518],
     ['a call that does not end', { lastCutAt: null, growthBeforeAt: null, firstGrowthAt: 500, lastGrowthAt: 538 }, 540],
-    ['after a pause of one interval', { lastCutAt: 100, growthBeforeAt: 90, firstGrowthAt: 1100, lastGrowthAt: 1100 }, 1110],
+    [
+      'after a pause of one interval',
+      { lastCutAt: 100, growthBeforeAt: 90, firstGrowthAt: 1100, lastGrowthAt: 1100 },
+      1110,
+    ],
     ['just short of a pause', { lastCutAt: 100, growthBeforeAt: 90, firstGrowthAt: 1099, lastGrowthAt: 1099 }, 1100],
     ['steady load', { lastCutAt: 5000, growthBeforeAt: 4999, firstGrowthAt: 5003, lastGrowthAt: 5900 }, 6000],
-    ['a slow upload came between', { lastCutAt: 5000, growthBeforeAt: 5000, firstGrowthAt: 5400, lastGrowthAt: 9000 }, 6000],
+    [
+      'a slow upload came between',
+      { lastCutAt: 5000, growthBeforeAt: 5000, firstGrowthAt: 5400, lastGrowthAt: 9000 },
+      6000,
+    ],
   ])('%s', (_name, times, expected) => {
     expect(cutAt({ intervalMs, ...times })).toBe(expected);
   });

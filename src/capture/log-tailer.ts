@@ -1,0 +1,229 @@
+/**
+ * Reads a commit log from a position on, as whole checked commits in order, while a server appends to it.
+ *
+ * Responsible for: order, checksums, moving from one segment to the next, saying why the log does not go on.
+ * Not responsible for: when to look (the replicator's pace), what is stored.
+ * Invariants: a run is yielded once; runs are contiguous from the first position on; nothing unchecked is yielded; a
+ * segment is left only when its successor holds a commit, since a server deletes an empty successor and goes on in the
+ * segment before it.
+ */
+import { CorruptionError, SourceDivergedError } from '../core/errors.ts';
+import type { ReadableFiles } from '../core/readable-files.ts';
+import { byteOffset, type TxOffset } from '../core/types.ts';
+import { SEGMENT_HEADER_BYTES } from '../spacetimedb/segment-header.ts';
+import { openSegment, type SegmentReader } from '../spacetimedb/segment-reader.ts';
+import { listSegments, type SegmentEntry } from '../spacetimedb/segments.ts';
+import type { CommitRun, TailPosition } from './commit-run.ts';
+import { afterRun, isRun, readRun, type Stall } from './read-run.ts';
+
+export interface LogTailerOptions {
+  readonly files: ReadableFiles;
+  /** The `clog` directory. */
+  readonly directory: string;
+  readonly from: TailPosition;
+}
+
+export class LogTailer implements AsyncDisposable {
+  readonly #files: ReadableFiles;
+  readonly #directory: string;
+  #position: TailPosition;
+  #reader: SegmentReader | null = null;
+  #stall: Stall | null = null;
+  /** What the directory looked like when reading last came to the end, to see growth by a few stat calls. */
+  #seenSize = -1;
+
+  constructor({ files, directory, from }: LogTailerOptions) {
+    this.#files = files;
+    this.#directory = directory;
+    this.#position = from;
+  }
+
+  /** After the last run that was yielded. */
+  get position(): TailPosition {
+    return this.#position;
+  }
+
+  /** Why reading stopped where it did; null before the first reading. */
+  get stall(): Stall | null {
+    return this.#stall;
+  }
+
+  /** Whether reading may find something new: three stat calls, no listing. */
+  async hasGrown(): Promise<boolean> {
+    const reader = this.#reader;
+    if (reader === null) return true;
+    const named = await this.#files.facts(reader.path);
+    if (named === null || named.inode !== reader.inode) return true;
+    if (named.size !== this.#seenSize) return true;
+    const successor = await this.#files.facts(reader.siblingPath(this.#position.nextTx));
+    return successor !== null && this.#position.nextTx !== reader.tx && successor.size > SEGMENT_HEADER_BYTES;
+  }
+
+  /** Plain bytes of the segment that is read next, not yet read; Infinity where only opening it could tell. */
+  async bytesAhead(): Promise<number> {
+    const reader = await this.#open();
+    if (reader === null || reader.version === null) return Number.POSITIVE_INFINITY;
+    const ahead = (await reader.plainBytes()) - this.#position.at;
+    if (ahead > 0) return ahead;
+    const successor = await this.#files.facts(reader.siblingPath(this.#position.nextTx));
+    return successor === null ? 0 : Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * The runs that are there now, of one segment only: at its end the iteration ends, and the next one begins in the
+   * successor. Nothing yielded means that the end of the log has been reached.
+   *
+   * @throws CorruptionError when a commit is bad or missing although later ones stand
+   * @throws SourceDivergedError when the log was cut back, replaced or removed under us
+   */
+  async *runs({
+    plainBytesMax,
+    signal,
+  }: {
+    plainBytesMax: number;
+    signal?: AbortSignal | undefined;
+  }): AsyncGenerator<CommitRun, void, void> {
+    let plainBytes = 0;
+    let run = (await this.#read(signal)) ?? (await this.#moveOn(signal));
+    while (run !== null) {
+      plainBytes += run.end - run.start;
+      yield run;
+      if (plainBytes >= plainBytesMax) return;
+      run = await this.#read(signal);
+    }
+  }
+
+  /** Null at the end of the valid commits of this segment. */
+  async #read(signal: AbortSignal | undefined): Promise<CommitRun | null> {
+    const reader = await this.#open();
+    if (reader === null || reader.version === null) return null;
+    // Taken before reading: what is appended meanwhile must count as growth.
+    const size = await reader.fileBytes();
+    const result = await readRun(reader, this.#position, { signal });
+    if (isRun(result)) {
+      this.#position = afterRun(result);
+      this.#stall = null;
+      return result;
+    }
+    this.#stall = result;
+    this.#seenSize = size;
+    return null;
+  }
+
+  /** The open segment; opened anew when another file was given its name (compressed in place, or replaced). */
+  async #open(): Promise<SegmentReader | null> {
+    if (this.#reader !== null) {
+      const named = await this.#files.facts(this.#reader.path);
+      const same = named === null || named.inode === this.#reader.inode;
+      // A header that was not yet written when the file was opened must be read again.
+      if (same && this.#reader.version !== null) {
+        await this.#requireNoShrinking(this.#reader);
+        return this.#reader;
+      }
+      await this.#close();
+    }
+    const entry = (await this.#list()).find((segment) => segment.tx === this.#position.segment);
+    if (entry === undefined) return null;
+    this.#reader = await openSegment(this.#files, entry);
+    if (this.#reader !== null) await this.#requireNoShrinking(this.#reader);
+    return this.#reader;
+  }
+
+  async #requireNoShrinking(reader: SegmentReader): Promise<void> {
+    const plainBytes = await reader.plainBytes();
+    if (plainBytes >= this.#position.at || this.#position.at === SEGMENT_HEADER_BYTES) return;
+    throw new SourceDivergedError(
+      `${reader.path} ended at byte ${this.#position.at} and now has only ${plainBytes}: the log was cut back`,
+      {
+        hint: 'The database was reset or lost its newest commits. What is stored is kept; see "rolled-back" in the documentation.',
+        facts: { path: reader.path, tx: this.#position.nextTx },
+      },
+    );
+  }
+
+  /** At the end of a segment: into the successor if that holds the next commit. Null at the end of the log. */
+  async #moveOn(signal: AbortSignal | undefined): Promise<CommitRun | null> {
+    const listed = await this.#list();
+    // Read once more after listing: what stands before a listed successor's name was written before it appeared.
+    const more = await this.#read(signal);
+    if (more !== null) return more;
+    const { segment, nextTx } = this.#position;
+    const later = listed.filter(({ tx }) => tx > segment);
+    if (!listed.some(({ tx }) => tx === segment || tx === nextTx)) this.#throwVanished(listed);
+    for (const entry of later) {
+      const run = await this.#enter(entry, signal);
+      if (run !== null) return run;
+    }
+    return null;
+  }
+
+  /** Null when `entry` holds no commit (yet). */
+  async #enter(entry: SegmentEntry, signal: AbortSignal | undefined): Promise<CommitRun | null> {
+    const reader = await openSegment(this.#files, entry);
+    if (reader === null) return null;
+    let entered = false;
+    try {
+      if (reader.version === null) return null;
+      const at = byteOffset(SEGMENT_HEADER_BYTES);
+      const beginning: TailPosition = { ...this.#position, segment: entry.tx, at, nextTx: entry.tx };
+      const result = await readRun(reader, beginning, { signal });
+      if (!isRun(result)) return null;
+      if (entry.tx !== this.#position.nextTx) this.#throwBroken(entry);
+      await this.#close();
+      entered = true;
+      this.#reader = reader;
+      this.#position = afterRun(result);
+      this.#stall = null;
+      return result;
+    } finally {
+      if (!entered) await reader.close();
+    }
+  }
+
+  #throwBroken(successor: SegmentEntry): never {
+    const { nextTx, segment, at } = this.#position;
+    const facts = { tx: nextTx, segment, successor: successor.tx, byte: at, path: this.#reader?.path ?? null };
+    const tail = this.#stall !== null && this.#stall.kind !== 'end' ? `, a bad commit (${this.#stall.kind})` : '';
+    const where = `transaction ${nextTx}, at byte ${at} of segment ${segment}${tail}`;
+    if (successor.tx < nextTx) {
+      throw new SourceDivergedError(`${successor.path} begins before ${where}: the log was written anew`, { facts });
+    }
+    throw new CorruptionError(`the log goes on in ${successor.path}, but lacks ${where}`, {
+      hint: 'Check the disk. What is stored up to there is safe and can be restored.',
+      facts,
+    });
+  }
+
+  #throwVanished(listed: readonly SegmentEntry[]): never {
+    const { segment, nextTx } = this.#position;
+    throw new SourceDivergedError(
+      listed.length === 0
+        ? `the commit log in ${this.#directory} is gone`
+        : `segment ${segment} is gone from ${this.#directory} before transaction ${nextTx} could be read`,
+      { facts: { directory: this.#directory, segment, tx: nextTx } },
+    );
+  }
+
+  async #list(): Promise<readonly SegmentEntry[]> {
+    return listSegments(this.#files, this.#directory);
+  }
+
+  async #close(): Promise<void> {
+    const reader = this.#reader;
+    this.#reader = null;
+    await reader?.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#close();
+  }
+}
+
+/** Reading a log from its oldest segment on. */
+export const beginningOf = (segment: TxOffset, time: TailPosition['time']): TailPosition => ({
+  segment,
+  at: byteOffset(SEGMENT_HEADER_BYTES),
+  nextTx: segment,
+  crc: 0 as TailPosition['crc'],
+  time,
+});

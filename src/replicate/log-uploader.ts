@@ -1,0 +1,102 @@
+/**
+ * Puts all that the log holds beyond the stored position, as level-0 objects.
+ *
+ * Invariants: objects are cut in order and acknowledged in any order; `stored` is the end of the unbroken chain; at most
+ * OBJECTS_IN_FLIGHT_MAX objects are under way; an object is sent again with the same name and bytes until its fate is
+ * known (the client's retries) or the uploader has failed for good.
+ */
+import type { ByteBudget } from '../core/byte-budget.ts';
+import type { HeadPosition } from '../layout/head-document.ts';
+import type { ReplicaClient } from '../replica/replica-client.ts';
+import { AcknowledgedChain } from './acknowledged-chain.ts';
+import type { HeadLease } from './head-lease.ts';
+import type { CutObject, LogObjectCutter } from './log-object-cutter.ts';
+
+export const OBJECTS_IN_FLIGHT_MAX = 8;
+export const OBJECT_PLAIN_BYTES_MAX = 32 * 1024 * 1024;
+/** Frames that are read and compressed but not yet counted: the look-ahead of the encoder. */
+const CUT_OVERHEAD_BYTES = 1024 * 1024;
+
+export interface LogUploaderOptions {
+  readonly client: ReplicaClient;
+  readonly lease: HeadLease;
+  readonly cutter: LogObjectCutter;
+  readonly budget: ByteBudget;
+  /** Null where nothing is stored in this line yet. */
+  readonly stored: HeadPosition | null;
+  /** Plain bytes that can be read now: a guess that bounds the memory taken. */
+  readonly availableBytes: () => Promise<number>;
+  readonly onStored: (object: CutObject, stored: HeadPosition | null) => void;
+}
+
+export class LogUploader {
+  readonly #options: LogUploaderOptions;
+  readonly #chain: AcknowledgedChain<HeadPosition | null>;
+
+  constructor(options: LogUploaderOptions) {
+    this.#options = options;
+    this.#chain = new AcknowledgedChain(options.stored);
+  }
+
+  get stored(): HeadPosition | null {
+    return this.#chain.stored;
+  }
+
+  /** Resolves when all that was there has been acknowledged, with the number of objects. Rejects with the first failure. */
+  async upload({ signal }: { signal: AbortSignal }): Promise<number> {
+    const failed = new AbortController();
+    const stop = AbortSignal.any([signal, failed.signal]);
+    const inFlight = new Set<Promise<void>>();
+    let objects = 0;
+    try {
+      for (;;) {
+        while (inFlight.size >= OBJECTS_IN_FLIGHT_MAX) await Promise.race(inFlight);
+        stop.throwIfAborted();
+        const sent = await this.#sendNext(stop);
+        if (sent === null) break;
+        objects += 1;
+        const settled: Promise<void> = sent.acknowledged
+          .catch((error: unknown) => failed.abort(error))
+          .finally(() => inFlight.delete(settled));
+        inFlight.add(settled);
+      }
+    } finally {
+      await Promise.allSettled(inFlight);
+    }
+    stop.throwIfAborted();
+    return objects;
+  }
+
+  /** Cuts an object and begins to send it; null at the end of the log. */
+  async #sendNext(signal: AbortSignal): Promise<{ acknowledged: Promise<void> } | null> {
+    const { budget, cutter, availableBytes } = this.#options;
+    const wish = Math.min(OBJECT_PLAIN_BYTES_MAX, await availableBytes()) + CUT_OVERHEAD_BYTES;
+    const share = await budget.take(wish, { signal });
+    try {
+      const plainBytesMax = Math.max(1, share.bytes - CUT_OVERHEAD_BYTES);
+      const object = await cutter.next({ plainBytesMax, signal });
+      if (object === null) {
+        share[Symbol.dispose]();
+        return null;
+      }
+      share.shrinkTo(object.bytes ?? share.bytes);
+      const pending = this.#chain.begin(object.end);
+      const acknowledged = this.#put(object, signal)
+        .then(() => {
+          pending.acknowledge();
+          this.#options.onStored(object, this.stored);
+        })
+        .finally(() => share[Symbol.dispose]());
+      if (object.readsSource) await acknowledged;
+      return { acknowledged };
+    } catch (error) {
+      share[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  async #put(object: CutObject, signal: AbortSignal): Promise<void> {
+    await this.#options.lease.ensureFresh(this.stored, { signal });
+    await this.#options.client.put(object.key, object.body, { signal });
+  }
+}
