@@ -1,23 +1,35 @@
 // Prints, after everything else, which tests were skipped and why, and the line `N passed, N failed, N skipped`.
 // A file that could not be loaded counts as one failure, so that the line is never green when the run is not.
+// With STDB_TEST_REQUIRE_S3 set, a test of a real S3 server that was skipped is a failure, whoever skipped it.
+
+/** A second, different server is welcome but never required. */
+const isRequired = (name) =>
+  process.env.STDB_TEST_REQUIRE_S3 && /\bs3\b/i.test(name) && !/\b(second|moto|minio)\b/i.test(name);
 
 export default class TestSummary {
   onTestRunEnd(modules, unhandledErrors) {
     const count = { passed: 0, failed: unhandledErrors.length, skipped: 0 };
     const skipped = [];
+    const missed = [];
     for (const module of modules) {
-      const errors = module.errors().length;
-      if (errors > 0) count.failed += 1;
+      if (module.errors().length > 0) count.failed += 1;
       for (const test of module.children.allTests()) {
         const { state, note } = test.result();
+        const line = `${module.relativeModuleId}: ${test.fullName} (${note ?? 'no reason given'})`;
         if (state === 'passed' || state === 'failed') count[state] += 1;
-        else {
-          count.skipped += 1;
-          skipped.push(`  ${module.relativeModuleId}: ${test.fullName} (${note ?? 'no reason given'})`);
-        }
+        else if (isRequired(line)) missed.push(line);
+        else skipped.push(line);
       }
     }
-    if (skipped.length > 0) process.stdout.write(`\nSkipped:\n${skipped.join('\n')}\n`);
+    count.skipped = skipped.length;
+    count.failed += missed.length;
+    print('Skipped', skipped);
+    print('Skipped, although a real S3 server was promised', missed);
+    if (missed.length > 0) process.exitCode = 1;
     process.stdout.write(`\n${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped\n`);
   }
+}
+
+function print(title, lines) {
+  if (lines.length > 0) process.stdout.write(`\n${title}:\n${lines.map((line) => `  ${line}\n`).join('')}`);
 }
