@@ -16,7 +16,6 @@ interface Place {
 
 const U64 = /^(0|[1-9]\d{0,19})$/;
 const CRC = /^[0-9a-f]{8}$/;
-const TEXT_LENGTH_MAX = 1024;
 
 export class DocumentFields {
   readonly #members: JsonObject;
@@ -43,8 +42,7 @@ export class DocumentFields {
 
   text(member: string): string {
     const value = this.#members[member];
-    if (typeof value !== 'string') return this.fail(member, 'is no text');
-    return value.length <= TEXT_LENGTH_MAX ? value : this.fail(member, `has more than ${TEXT_LENGTH_MAX} characters`);
+    return typeof value === 'string' ? value : this.fail(member, 'is no text');
   }
 
   boolean(member: string): boolean {

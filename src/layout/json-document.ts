@@ -6,9 +6,10 @@
  * A reader ignores members that it does not know. What a reader must not ignore raises `format`.
  */
 import { crc32c } from '../core/checksum.ts';
-import { assert, CorruptionError, UnsupportedFormatError } from '../core/errors.ts';
+import { assert, UnsupportedFormatError } from '../core/errors.ts';
 import { formatCrc } from '../core/types.ts';
 import { DocumentFields, type JsonObject, type JsonValue } from './document-fields.ts';
+import { corruptObject } from './object-error.ts';
 
 export const FORMAT_VERSION = 1;
 export const DOCUMENT_BYTES_MAX = 64 * 1024;
@@ -24,20 +25,12 @@ export function encodeDocument(fields: JsonObject): Uint8Array {
   return bytes;
 }
 
-function corrupt(key: string, why: string, cause?: unknown): CorruptionError {
-  return new CorruptionError(`${key} ${why}`, {
-    cause,
-    facts: { key },
-    hint: 'The store returned something else than was written. Look for another copy of this object, or an older version of it.',
-  });
-}
-
 function decodeText(bytes: Uint8Array, key: string): string {
-  if (bytes.byteLength > DOCUMENT_BYTES_MAX) throw corrupt(key, `has more than ${DOCUMENT_BYTES_MAX} bytes`);
+  if (bytes.byteLength > DOCUMENT_BYTES_MAX) throw corruptObject(key, `has more than ${DOCUMENT_BYTES_MAX} bytes`);
   try {
     return text.decode(bytes);
   } catch (error) {
-    throw corrupt(key, 'is not UTF-8', error);
+    throw corruptObject(key, 'is not UTF-8', error);
   }
 }
 
@@ -46,9 +39,9 @@ function parseObject(line: string, key: string): { readonly [member: string]: Js
   try {
     value = JSON.parse(line) as JsonValue;
   } catch (error) {
-    throw corrupt(key, 'is not JSON', error);
+    throw corruptObject(key, 'is not JSON', error);
   }
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw corrupt(key, 'is no JSON object');
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw corruptObject(key, 'is no JSON object');
   return value as { readonly [member: string]: JsonValue };
 }
 
@@ -63,7 +56,7 @@ export function decodeDocument(bytes: Uint8Array, { key }: { readonly key: strin
   const members = parseObject(line, key);
   if (ending !== null) {
     const body = `${line.slice(0, ending.index)}}`;
-    if (formatCrc(crc32c(Buffer.from(body))) !== ending[1]) throw corrupt(key, 'does not have the checksum it names');
+    if (formatCrc(crc32c(Buffer.from(body))) !== ending[1]) throw corruptObject(key, 'does not have the checksum it names');
   }
   const format = members['format'];
   if (typeof format === 'number' && Number.isInteger(format) && format !== FORMAT_VERSION) {
@@ -72,7 +65,7 @@ export function decodeDocument(bytes: Uint8Array, { key }: { readonly key: strin
       hint: 'Use the release of stdb-replicate that wrote this backup, or a newer one.',
     });
   }
-  if (ending === null) throw corrupt(key, 'does not end in its checksum');
-  if (format !== FORMAT_VERSION) throw corrupt(key, 'names no format');
+  if (ending === null) throw corruptObject(key, 'does not end in its checksum');
+  if (format !== FORMAT_VERSION) throw corruptObject(key, 'names no format');
   return new DocumentFields(members, { key, path: '' });
 }
