@@ -79,6 +79,7 @@ export interface ExpectedLog {
   readonly txs: number;
 }
 
+/** Where `verified` is false only `tx` and `error` are there. */
 export interface ExpectedSnapshot {
   readonly absent_pages: number;
   readonly blobs: number;
@@ -89,6 +90,7 @@ export interface ExpectedSnapshot {
   readonly replica_id: number;
   readonly tx: number;
   readonly verified: boolean;
+  readonly error?: string;
 }
 
 export interface ExpectedCommit {
