@@ -1,0 +1,181 @@
+/**
+ * The metrics, in the text format of Prometheus. All are made from what the engines tell when somebody scrapes: nothing
+ * counts or ticks in between. Offsets are u64 and lose precision above 2^53, as every number there does.
+ */
+import { Counter, Gauge, Registry } from 'prom-client';
+import type { DatabaseState, DatabaseStatus, StoreCounters, StoreOperation } from '../core/status.ts';
+import type { ProcessFacts } from './process-facts.ts';
+
+export interface MetricsSources {
+  readonly databases: () => readonly DatabaseStatus[];
+  readonly stores: () => readonly StoreCounters[];
+  readonly process: () => Promise<ProcessFacts>;
+  readonly version: string;
+}
+
+export interface Metrics {
+  readonly contentType: string;
+  /** Everything as of now. */
+  render(): Promise<string>;
+}
+
+type Labels = Readonly<Record<string, string>>;
+type Sample = readonly [labels: Labels, value: number];
+
+const STATES: readonly DatabaseState[] = ['waiting', 'starting', 'streaming', 'stopped'];
+const OPERATIONS: readonly StoreOperation[] = ['put', 'get', 'head', 'list', 'delete'];
+
+interface Definition {
+  readonly name: string;
+  readonly help: string;
+  readonly kind: 'gauge' | 'counter';
+  readonly labels: readonly string[];
+  readonly samples: () => readonly Sample[] | Promise<readonly Sample[]>;
+}
+
+function register(registry: Registry, { name, help, kind, labels, samples }: Definition): void {
+  const base = { name: `stdb_replicate_${name}`, help, labelNames: [...labels], registers: [registry] };
+  if (kind === 'gauge') {
+    const gauge = new Gauge({
+      ...base,
+      async collect() {
+        this.reset();
+        for (const [labelled, value] of await samples()) gauge.set(labelled, value);
+      },
+    });
+    return;
+  }
+  // The engines hold the totals: a scrape replaces what the last one showed.
+  const counter = new Counter({
+    ...base,
+    async collect() {
+      this.reset();
+      for (const [labelled, value] of await samples()) counter.inc(labelled, value);
+    },
+  });
+}
+
+/** One sample for each database and destination that has a value. */
+function databaseDefinition(
+  { databases }: MetricsSources,
+  [kind, name, help]: readonly [Definition['kind'], string, string],
+  value: (status: DatabaseStatus) => number | bigint | null | undefined,
+): Definition {
+  const samples = (): Sample[] =>
+    databases().flatMap((status) => {
+      const found = value(status);
+      const labels = { database: status.database, destination: status.destination };
+      return found === null || found === undefined ? [] : [[labels, Number(found)] as const];
+    });
+  return { kind, name, help, labels: ['database', 'destination'], samples };
+}
+
+function databaseDefinitions(sources: MetricsSources): Definition[] {
+  const one = (
+    what: readonly [Definition['kind'], string, string],
+    value: (status: DatabaseStatus) => number | bigint | null | undefined,
+  ): Definition => databaseDefinition(sources, what, value);
+  return [
+    one(['gauge', 'local_tx_offset', 'Last transaction of the checked local log.'], ({ local }) => local?.tx),
+    one(['gauge', 'stored_tx_offset', 'Last transaction of the unbroken stored log.'], ({ stored }) => stored?.tx),
+    one(['gauge', 'newest_snapshot_tx_offset', 'Transaction of the newest stored snapshot.'], (s) => s.newestSnapshot),
+    one(['gauge', 'lag_transactions', 'Transactions read and not yet stored.'], (s) => s.lagTransactions),
+    one(['gauge', 'lag_seconds', 'Age of the oldest commit that is not yet stored.'], (s) => s.lagSeconds),
+    one(['gauge', 'store_answered', 'Whether the destination has answered since the start.'], (s) =>
+      Number(s.storeAnswered),
+    ),
+    one(
+      [
+        'gauge',
+        'last_success_timestamp_seconds',
+        'When the destination last acknowledged something, or was proven up to date.',
+      ],
+      ({ lastSuccess }) => (lastSuccess === null ? null : Number(lastSuccess) / 1e6),
+    ),
+    one(['counter', 'commits_total', 'Commits stored.'], ({ counters }) => counters.commits),
+    one(['counter', 'log_objects_total', 'Log objects stored.'], ({ counters }) => counters.logObjects),
+    one(
+      ['counter', 'log_plain_bytes_total', 'Bytes of commit log stored, before compression.'],
+      (s) => s.counters.logBytesPlain,
+    ),
+    one(
+      ['counter', 'log_stored_bytes_total', 'Bytes of log objects stored.'],
+      ({ counters }) => counters.logBytesStored,
+    ),
+    one(['counter', 'snapshots_total', 'Snapshots stored.'], ({ counters }) => counters.snapshots),
+    one(['counter', 'packs_total', 'Packs of snapshot objects stored.'], ({ counters }) => counters.packs),
+    one(['counter', 'pack_stored_bytes_total', 'Bytes of packs stored.'], ({ counters }) => counters.packBytesStored),
+  ];
+}
+
+function stateDefinitions({ databases }: MetricsSources): Definition[] {
+  const base = ({ database, destination }: DatabaseStatus): Labels => ({ database, destination });
+  return [
+    {
+      kind: 'gauge',
+      name: 'database_state',
+      help: 'What the database is doing: 1 for its state, 0 for the others.',
+      labels: ['database', 'destination', 'state'],
+      samples: () =>
+        databases().flatMap((s) => STATES.map((state) => [{ ...base(s), state }, Number(s.state === state)] as const)),
+    },
+    {
+      kind: 'gauge',
+      name: 'last_error_timestamp_seconds',
+      help: 'When the last error happened, by its code.',
+      labels: ['database', 'destination', 'code'],
+      samples: () =>
+        databases().flatMap((s) =>
+          s.lastError ? [[{ ...base(s), code: s.lastError.code }, Number(s.lastError.at) / 1e6] as const] : [],
+        ),
+    },
+  ];
+}
+
+function storeDefinitions({ stores }: MetricsSources): Definition[] {
+  const one = (name: string, help: string, field: keyof StoreCounters['operations'][StoreOperation]): Definition => ({
+    kind: 'counter',
+    name,
+    help,
+    labels: ['destination', 'operation'],
+    samples: () =>
+      stores().flatMap(({ destination, operations }) =>
+        OPERATIONS.map((operation) => [{ destination, operation }, operations[operation][field]] as const),
+      ),
+  });
+  return [
+    one('store_requests_total', 'Requests to the store.', 'requests'),
+    one('store_errors_total', 'Requests to the store that failed.', 'errors'),
+    one('store_sent_bytes_total', 'Bytes sent to the store.', 'bytesSent'),
+    one('store_received_bytes_total', 'Bytes received from the store.', 'bytesReceived'),
+    one('store_seconds_total', 'Time spent in requests to the store.', 'seconds'),
+  ];
+}
+
+function processDefinitions({ process, version }: MetricsSources): Definition[] {
+  const one = (kind: Definition['kind'], name: string, help: string, field: keyof ProcessFacts): Definition => ({
+    kind,
+    name,
+    help,
+    labels: [],
+    samples: async () => [[{}, (await process())[field]]],
+  });
+  return [
+    { kind: 'gauge', name: 'info', help: 'The program.', labels: ['version'], samples: () => [[{ version }, 1]] },
+    one('counter', 'process_cpu_seconds_total', 'CPU time of this process.', 'cpuSeconds'),
+    one('gauge', 'process_resident_memory_bytes', 'Resident memory of this process.', 'residentBytes'),
+    one('gauge', 'process_start_time_seconds', 'When this process began.', 'startTimeSeconds'),
+  ];
+}
+
+export function createMetrics(sources: MetricsSources): Metrics {
+  const registry = new Registry();
+  const definitions = [
+    ...stateDefinitions(sources),
+    ...databaseDefinitions(sources),
+    ...storeDefinitions(sources),
+    ...processDefinitions(sources),
+  ];
+  for (const definition of definitions) register(registry, definition);
+  return { contentType: registry.contentType, render: () => registry.metrics() };
+}
