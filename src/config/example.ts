@@ -66,7 +66,7 @@ export function formatReference(): string {
       const { path, facts, environmentName } = declared;
       const name = formatOptionPath(path);
       const standard = defaultOf(declared);
-      const value = standard === undefined ? (facts.defaultNote ?? 'required') : `\`${String(standard)}\``;
+      const value = standard === undefined ? (facts.defaultNote ?? 'required') : `\`${scalar(standard)}\``;
       const elsewhere = [
         environmentName === null ? '' : `\`${environmentName}\``,
         facts.flag === undefined ? '' : `\`-${facts.flag}\``,

@@ -20,11 +20,14 @@ const WANTED: Readonly<Record<string, string>> = {
   int: 'a whole number',
 };
 
+const scalarText = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
+
 function wrongType(wanted: string, value: unknown): string {
   if (value === undefined) return 'is missing';
   if (value === null) return 'has no value';
   const shown = typeof value === 'object' ? (Array.isArray(value) ? 'a list' : 'a mapping') : JSON.stringify(value);
-  const remedy = wanted === 'string' && typeof value !== 'object' ? `: put it in quotes, as "${String(value)}"` : '';
+  const remedy =
+    wanted === 'string' && typeof value !== 'object' ? `: put it in quotes, as "${scalarText(value)}"` : '';
   return `must be ${WANTED[wanted] ?? wanted}, not ${shown}${remedy}`;
 }
 
@@ -45,14 +48,14 @@ function describe(issue: z.core.$ZodIssue, value: unknown): string {
     case 'invalid_value': {
       const names = issue.values.map(String);
       if (value === undefined || value === null) return ` ${wrongType('string', value)}`;
-      return `: ${JSON.stringify(value)} is none of ${names.join(', ')}${didYouMean(String(value), names)}`;
+      return `: ${JSON.stringify(value)} is none of ${names.join(', ')}${didYouMean(scalarText(value), names)}`;
     }
     case 'too_small':
       return issue.origin === 'array'
         ? ' must not be empty'
-        : `: ${String(value)} is too small: at least ${issue.minimum}`;
+        : `: ${scalarText(value)} is too small: at least ${issue.minimum}`;
     case 'too_big':
-      return `: ${String(value)} is too large: at most ${issue.maximum}`;
+      return `: ${scalarText(value)} is too large: at most ${issue.maximum}`;
     case 'invalid_format':
     case 'custom':
       return issue.message.startsWith('is ') ? ` ${issue.message}` : `: ${issue.message}`;
