@@ -21,46 +21,9 @@ import {
   txOffset,
 } from '../core/types.ts';
 import { COMMIT_CRC_BYTES, COMMIT_HEADER_BYTES } from './commit.ts';
+import type { CommitFacts, ScanProblem, ScanProblemKind } from './commit-facts.ts';
 import { findTimestamp, RECORD_PREFIX_BYTES_MAX, TIME_MAX } from './record-prefix.ts';
 import { type LogVersion, SEGMENT_HEADER_BYTES } from './segment-header.ts';
-
-/** A whole, checked commit. */
-export interface CommitFacts {
-  /** Offset of its first transaction. */
-  readonly tx: TxOffset;
-  /** Transactions in it, 1 to 65535. */
-  readonly count: number;
-  readonly lastTx: TxOffset;
-  readonly epoch: bigint;
-  readonly crc: Crc32c;
-  readonly start: ByteOffset;
-  /** One after its checksum. */
-  readonly end: ByteOffset;
-  /** Its first record's server time; null when it has none, or one outside of the years 1970 to 9999. */
-  readonly time: Micros | null;
-  /**
-   * The first bytes of its first record, at most RECORD_PREFIX_BYTES_MAX, for `decodeRecordPrefix`. A view of the
-   * scanner's input: whoever keeps it after the callback copies it.
-   */
-  readonly recordPrefix: Uint8Array;
-}
-
-/**
- * Why the prefix ends.
- * zero: a commit header of zero bytes only, which is never-written space. bad-crc: the checksum is another one.
- * out-of-order: another first offset than expected; a commit that is there twice is this too (the engine skips it).
- * epoch-backwards: a lower epoch than before. bad-length: no transactions in it, or offsets beyond u64.
- * The header is judged before its checksum is known, so damage in a header can be any of these.
- */
-export type ScanProblemKind = 'zero' | 'bad-crc' | 'out-of-order' | 'epoch-backwards' | 'bad-length';
-
-export interface ScanProblem {
-  readonly kind: ScanProblemKind;
-  /** Where the commit would begin: the scanner's `end`. */
-  readonly at: ByteOffset;
-  /** The offset that was expected there. */
-  readonly tx: TxOffset;
-}
 
 export interface CommitScannerOptions {
   readonly version: LogVersion;
@@ -106,6 +69,8 @@ export class CommitScanner {
   #problem: ScanProblem | null = null;
 
   /** The header in hand, as `#readHeader` found it. */
+  #txLo = 0;
+  #txHi = 0;
   #count = 0;
   #commitBytes = 0;
   #newEpochLo = 0;
@@ -180,7 +145,7 @@ export class CommitScanner {
   push(bytes: Uint8Array): void {
     if (this.#problem !== null) return;
     let at = this.#pending === 0 ? 0 : this.#gather(bytes, 0);
-    if (this.#pending === 0) at = this.#scanWhole(bytes, at);
+    if (this.#problem === null && this.#pending === 0) at = this.#scanWhole(bytes, at);
     if (this.#problem === null && at < bytes.byteLength) this.#gather(bytes, at);
   }
 
@@ -200,17 +165,14 @@ export class CommitScanner {
     const headerBytes = this.#headerBytes;
     let at = from;
     while (length - at >= headerBytes) {
-      const kind = this.#readHeader(view, at);
-      if (kind !== null) {
-        this.#stop(kind);
-        return at;
-      }
+      if (!this.#readHeader(view, at)) return at;
       const end = at + this.#commitBytes;
       if (end > length) return at;
       const crcAt = end - COMMIT_CRC_BYTES;
       const stored = view.getUint32(crcAt, true);
-      if (crc32c(bytes.subarray(at, crcAt)) !== stored) {
-        this.#stop('bad-crc');
+      const problem = this.#judge(crc32c(bytes.subarray(at, crcAt)), stored);
+      if (problem !== null) {
+        this.#stop(problem);
         return at;
       }
       this.#accept(bytes, view, at, stored);
@@ -229,11 +191,7 @@ export class CommitScanner {
       this.#pending += part.byteLength;
       at += part.byteLength;
       if (this.#pending < headerBytes) return at;
-      const kind = this.#readHeader(this.#headView, 0);
-      if (kind !== null) {
-        this.#stop(kind);
-        return at;
-      }
+      if (!this.#readHeader(this.#headView, 0)) return at;
       this.#runningCrc = crc32c(this.#head.subarray(0, headerBytes));
       this.#storedCrc = 0;
     }
@@ -253,37 +211,48 @@ export class CommitScanner {
     }
     if (this.#pending < this.#commitBytes) return at;
     this.#pending = 0;
-    if (this.#runningCrc === this.#storedCrc) this.#accept(this.#head, this.#headView, 0, this.#storedCrc);
-    else this.#stop('bad-crc');
+    const problem = this.#judge(this.#runningCrc, this.#storedCrc);
+    if (problem === null) this.#accept(this.#head, this.#headView, 0, this.#storedCrc);
+    else this.#stop(problem);
     return at;
   }
 
-  /** Reads a commit's header into the fields; gives why it cannot be the next commit, or null. */
-  #readHeader(view: DataView, at: number): ScanProblemKind | null {
-    const lo = view.getUint32(at, true);
-    const hi = view.getUint32(at + 4, true);
+  /** Reads a commit's header into the fields; stops the scan and gives false when it is never-written space. */
+  #readHeader(view: DataView, at: number): boolean {
+    let countAt = at + 8;
     let epochLo = 0;
     let epochHi = 0;
-    let countAt = at + 8;
     if (this.version === 1) {
       epochLo = view.getUint32(at + 8, true);
       epochHi = view.getUint32(at + 12, true);
       countAt = at + 16;
     }
-    const count = view.getUint16(countAt, true);
     const recordsBytes = view.getUint32(countAt + 2, true);
-    if ((lo | hi | epochLo | epochHi | count | recordsBytes) === 0) return 'zero';
-    if (lo !== this.#nextLo || hi !== this.#nextHi) return 'out-of-order';
-    if (epochHi < this.#epochHi || (epochHi === this.#epochHi && epochLo < this.#epochLo)) return 'epoch-backwards';
-    if (count === 0 || (hi === TWO_32 - 1 && lo + count >= TWO_32)) return 'bad-length';
-    this.#count = count;
-    this.#commitBytes = this.#headerBytes + recordsBytes + COMMIT_CRC_BYTES;
+    this.#txLo = view.getUint32(at, true);
+    this.#txHi = view.getUint32(at + 4, true);
     this.#newEpochLo = epochLo;
     this.#newEpochHi = epochHi;
-    return null;
+    this.#count = view.getUint16(countAt, true);
+    this.#commitBytes = this.#headerBytes + recordsBytes + COMMIT_CRC_BYTES;
+    if ((this.#txLo | this.#txHi | epochLo | epochHi | this.#count | recordsBytes) !== 0) return true;
+    this.#stop('zero');
+    return false;
   }
 
-  /** The commit whose start lies at `at` is good: the header in hand is its. */
+  /** Why the commit of the header in hand cannot be the next one, or null. */
+  #judge(computedCrc: number, storedCrc: number): ScanProblemKind | null {
+    if (computedCrc !== storedCrc) return 'bad-crc';
+    const lo = this.#txLo;
+    const hi = this.#txHi;
+    if (lo !== this.#nextLo || hi !== this.#nextHi) return 'out-of-order';
+    const epochHi = this.#newEpochHi;
+    if (epochHi < this.#epochHi || (epochHi === this.#epochHi && this.#newEpochLo < this.#epochLo)) {
+      return 'epoch-backwards';
+    }
+    return this.#count === 0 || (hi === TWO_32 - 1 && lo + this.#count >= TWO_32) ? 'bad-length' : null;
+  }
+
+  /** The header in hand is of a good commit, the start of which lies at `at`. */
   #accept(bytes: Uint8Array, view: DataView, at: number, crc: number): void {
     const start = this.#end;
     const count = this.#count;

@@ -1,6 +1,7 @@
 /** Finds the commit that holds a transaction in one segment. */
 import { byteOffset, type TxOffset } from '../core/types.ts';
-import { type CommitFacts, CommitScanner } from './commit-scanner.ts';
+import type { CommitFacts } from './commit-facts.ts';
+import { CommitScanner } from './commit-scanner.ts';
 import { decodeOffsetIndex, findIndexEntry, type OffsetIndexEntry } from './offset-index.ts';
 import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
 import type { SegmentReader } from './segment-reader.ts';

@@ -1,6 +1,6 @@
 /** The offset index of a segment that is being written, as the engine (2.12) makes it. Source: FORMAT.md. */
 import type { ByteOffset } from '../core/types.ts';
-import type { CommitFacts } from './commit-scanner.ts';
+import type { CommitFacts } from './commit-facts.ts';
 import {
   encodeOffsetIndex,
   OFFSET_INDEX_ENTRY_BYTES,

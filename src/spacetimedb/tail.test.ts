@@ -1,7 +1,7 @@
 /** Invariant: every finding has one class, with and without a successor; what is whole is complete in both. */
 import { describe, expect, test } from 'vitest';
 import { byteOffset, txOffset } from '../core/types.ts';
-import type { ScanProblem } from './commit-scanner.ts';
+import type { ScanProblem } from './commit-facts.ts';
 import { classifyTail, type ScannedTail, TAIL_TABLE, type TailClass } from './tail.ts';
 
 const problem = (kind: ScanProblem['kind']): ScannedTail => ({

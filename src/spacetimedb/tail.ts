@@ -1,5 +1,6 @@
 /** What the end of a segment's longest valid prefix means, as a table over what the scan found and what follows. */
-import type { CommitScanner, ScanProblemKind } from './commit-scanner.ts';
+import type { ScanProblemKind } from './commit-facts.ts';
+import type { CommitScanner } from './commit-scanner.ts';
 
 /**
  * complete: the segment ends with a whole commit.
@@ -9,7 +10,14 @@ import type { CommitScanner, ScanProblemKind } from './commit-scanner.ts';
  * bad-crc: something other than a commit stands there. out-of-order: a commit that does not continue the log.
  * unsupported-version: nothing can be said of the segment.
  */
-export type TailClass = 'complete' | 'in-progress' | 'torn' | 'zero' | 'bad-crc' | 'out-of-order' | 'unsupported-version';
+export type TailClass =
+  | 'complete'
+  | 'in-progress'
+  | 'torn'
+  | 'zero'
+  | 'bad-crc'
+  | 'out-of-order'
+  | 'unsupported-version';
 
 /** What a scan up to the end of the file's bytes left; or that the header named a version that is not known. */
 export type ScannedTail = Pick<CommitScanner, 'problem' | 'pendingBytes'> | 'unsupported-version';
