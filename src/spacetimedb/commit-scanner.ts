@@ -24,6 +24,9 @@ import { COMMIT_CRC_BYTES, COMMIT_HEADER_BYTES } from './commit.ts';
 import type { CommitFacts, ScanProblem, ScanProblemKind } from './commit-facts.ts';
 import { findTimestamp, RECORD_PREFIX_BYTES_MAX, TIME_MAX } from './record-prefix.ts';
 import { type LogVersion, SEGMENT_HEADER_BYTES } from './segment-header.ts';
+import { highHalf, joinHalves, lowHalf, TWO_32 } from './u64-halves.ts';
+
+export type { CommitFacts, ScanProblem } from './commit-facts.ts';
 
 export interface CommitScannerOptions {
   readonly version: LogVersion;
@@ -39,14 +42,9 @@ export interface CommitScannerOptions {
   readonly onCommit?: (facts: CommitFacts) => void;
 }
 
-const TWO_32 = 0x1_0000_0000;
-const TIME_MAX_HI = Number(TIME_MAX >> 32n);
-const TIME_MAX_LO = Number(TIME_MAX & 0xffff_ffffn);
+const TIME_MAX_HI = highHalf(TIME_MAX);
+const TIME_MAX_LO = lowHalf(TIME_MAX);
 const HEAD_BYTES_MAX = COMMIT_HEADER_BYTES[1] + RECORD_PREFIX_BYTES_MAX;
-
-const lowHalf = (value: bigint): number => Number(value & 0xffff_ffffn);
-const highHalf = (value: bigint): number => Number(value >> 32n);
-const joinHalves = (hi: number, lo: number): bigint => (BigInt(hi) << 32n) | BigInt(lo);
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
