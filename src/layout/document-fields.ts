@@ -60,7 +60,9 @@ export class DocumentFields {
   /** A finite number, not negative. */
   number(member: string): number {
     const value = this.#members[member];
-    return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : this.fail(member, 'is no number');
+    return typeof value === 'number' && Number.isFinite(value) && value >= 0
+      ? value
+      : this.fail(member, 'is no number');
   }
 
   /** Decimal digits of a u64. */

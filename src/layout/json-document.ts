@@ -41,7 +41,8 @@ function parseObject(line: string, key: string): { readonly [member: string]: Js
   } catch (error) {
     throw corruptObject(key, 'is not JSON', error);
   }
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw corruptObject(key, 'is no JSON object');
+  if (value === null || typeof value !== 'object' || Array.isArray(value))
+    throw corruptObject(key, 'is no JSON object');
   return value as { readonly [member: string]: JsonValue };
 }
 
@@ -56,7 +57,8 @@ export function decodeDocument(bytes: Uint8Array, { key }: { readonly key: strin
   const members = parseObject(line, key);
   if (ending !== null) {
     const body = `${line.slice(0, ending.index)}}`;
-    if (formatCrc(crc32c(Buffer.from(body))) !== ending[1]) throw corruptObject(key, 'does not have the checksum it names');
+    if (formatCrc(crc32c(Buffer.from(body))) !== ending[1])
+      throw corruptObject(key, 'does not have the checksum it names');
   }
   const format = members['format'];
   if (typeof format === 'number' && Number.isInteger(format) && format !== FORMAT_VERSION) {

@@ -41,7 +41,8 @@ function parse(text: string, shape: RegExp): Micros | null {
   ];
   const time = BigInt(Date.UTC(year, month - 1, day, hour, minute, second)) * 1000n + BigInt(fraction);
   // Date.UTC carries the 31st of June over to July, and takes the years 0 to 99 for 1900 to 1999.
-  const isCalendar = isStorableTime(time) && formatTimestamp(micros(time)).replaceAll(/\D/g, '') === text.replaceAll(/\D/g, '');
+  const isCalendar =
+    isStorableTime(time) && formatTimestamp(micros(time)).replaceAll(/\D/g, '') === text.replaceAll(/\D/g, '');
   return isCalendar ? micros(time) : null;
 }
 

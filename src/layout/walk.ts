@@ -152,11 +152,7 @@ function endOf(chain: readonly WalkStep[]): WalkEnd | null {
 }
 
 /** @throws CorruptionError when two objects that the walk can reach give one transaction two checksums */
-export function walkGeneration(
-  objects: readonly LogObject[],
-  start: WalkStart,
-  { until }: WalkOptions = {},
-): Walk {
+export function walkGeneration(objects: readonly LogObject[], start: WalkStart, { until }: WalkOptions = {}): Walk {
   const nodes = reachable(objects, start, until);
   const best = chooseBest(nodes, until);
   const chain: WalkStep[] = [];
@@ -185,7 +181,8 @@ export function generationStart(
   const { parent } = document;
   if (parent !== null) {
     const { tx, crc } = parent.position;
-    if (tx === U64_MAX) throw new CorruptionError(`${document.generation} branches at ${formatPosition(parent.position)}`);
+    if (tx === U64_MAX)
+      throw new CorruptionError(`${document.generation} branches at ${formatPosition(parent.position)}`);
     return { next: txOffset(tx + 1n), prev: crc };
   }
   let first: LogObject | null = null;

@@ -83,7 +83,9 @@ function checkHeader(header: FrameHeader, plainBytesMax: number): number {
   if (header.dictionaryId !== 0) throw new CorruptionError('a zstd frame asks for a dictionary');
   if (contentSize === null) throw new CorruptionError('a zstd frame does not declare its plain size');
   if (contentSize > plainBytesMax) {
-    throw new CorruptionError(`a zstd frame declares ${contentSize} plain bytes; at most ${plainBytesMax} belong there`);
+    throw new CorruptionError(
+      `a zstd frame declares ${contentSize} plain bytes; at most ${plainBytesMax} belong there`,
+    );
   }
   // A frame of one segment has no window of its own: it is decoded straight into the output, which is bounded above.
   if (windowSize !== contentSize && windowSize > WINDOW_BYTES_MAX) {
