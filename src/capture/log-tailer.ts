@@ -59,6 +59,15 @@ export class LogTailer implements AsyncDisposable {
     return successor !== null && this.#position.nextTx !== reader.tx && successor.size > SEGMENT_HEADER_BYTES;
   }
 
+  /** Bytes on disk of the files that grow: of the segment that is read, and of its successor. */
+  async extent(): Promise<number> {
+    const reader = this.#reader;
+    if (reader === null) return 0;
+    const named = await this.#files.facts(reader.path);
+    const successor = await this.#files.facts(reader.siblingPath(this.#position.nextTx));
+    return (named?.size ?? 0) + (successor?.size ?? 0);
+  }
+
   /** Plain bytes of the segment that is read next, not yet read; Infinity where only opening it could tell. */
   async bytesAhead(): Promise<number> {
     const reader = await this.#open();

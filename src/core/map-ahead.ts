@@ -46,7 +46,7 @@ export async function* mapAhead<T, R>(
         begun.shift();
       } else if (pull !== null) {
         await pull;
-      } else if (ended) {
+      } else if (ended && begun.length === 0) {
         return;
       }
     }

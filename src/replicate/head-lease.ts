@@ -13,6 +13,7 @@ import {
   type HeadDocument,
   type HeadPosition,
 } from '../layout/head-document.ts';
+import { DOCUMENT_BYTES_MAX } from '../layout/json-document.ts';
 import { HEAD_KEY } from '../layout/keys.ts';
 import {
   ObjectNotFoundError,
@@ -21,8 +22,6 @@ import {
   readBody,
   type ReplicaClient,
 } from '../replica/replica-client.ts';
-
-const HEAD_BYTES_MAX = 64 * 1024;
 
 export interface StoredHead {
   readonly document: HeadDocument;
@@ -36,7 +35,7 @@ export async function readHead(
 ): Promise<StoredHead | null> {
   try {
     const object = await client.get(HEAD_KEY, { signal });
-    const document = decodeHeadDocument(await readBody(object, HEAD_BYTES_MAX), { key: HEAD_KEY });
+    const document = decodeHeadDocument(await readBody(object, DOCUMENT_BYTES_MAX));
     return { document, version: object.version };
   } catch (error) {
     if (error instanceof ObjectNotFoundError) return null;

@@ -55,14 +55,13 @@ export class LogObjectCutter {
       return this.#longObject(run);
     }
     const seen: Seen = { first: null, last: null, commits: 0, plainBytes: 0 };
+    const frames = this.#frames(seen, { plainBytesMax, signal });
+    const beginning = await frames.next();
+    if (beginning.done) return this.#held === null ? null : this.next({ plainBytesMax, signal });
     const parts: Uint8Array[] = [];
-    const frames = encodeLogObject(this.#frames(seen, { plainBytesMax, signal }), {
-      level: this.#compressionLevel,
-      signal,
-    });
-    for await (const part of frames) parts.push(part);
-    if (seen.first === null || seen.last === null)
-      return this.#held === null ? null : this.next({ plainBytesMax, signal });
+    const pieces = encodeLogObject(startingWith(beginning.value, frames), { level: this.#compressionLevel, signal });
+    for await (const piece of pieces) parts.push(piece);
+    assert(seen.first !== null && seen.last !== null, 'a log object without a commit');
     const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
     return { ...this.#describe(seen.first, seen.last), body: parts, bytes, ...countsOf(seen), readsSource: false };
   }
@@ -117,6 +116,11 @@ interface Seen {
 }
 
 const countsOf = ({ commits, plainBytes }: Seen): { commits: number; plainBytes: number } => ({ commits, plainBytes });
+
+async function* startingWith<T>(first: T, rest: AsyncIterable<T>): AsyncGenerator<T, void, void> {
+  yield first;
+  yield* rest;
+}
 
 /** A run as plain frames; the first frame of an object begins with the segment's header. */
 async function* framesOf(

@@ -1,0 +1,122 @@
+/** What a replicator tells of itself: counters and positions, gathered as it works, as plain data. */
+import type { Clock } from '../core/clock.ts';
+import { errorMessage, ReplicateError } from '../core/errors.ts';
+import type { DatabaseState, DatabaseStatus, TimedPosition } from '../core/status.ts';
+import { type Micros, micros, type TxOffset } from '../core/types.ts';
+import type { TailPosition } from '../capture/commit-run.ts';
+import type { HeadPosition } from '../layout/head-document.ts';
+import type { CutObject } from './log-object-cutter.ts';
+
+/** Known times are kept for as many objects; older snapshots than that take the time of their own commit. */
+const KNOWN_TIMES_MAX = 4096;
+
+export class ReplicatorStatus {
+  readonly #clock: Clock;
+  readonly #names: { readonly database: string; readonly destination: string };
+  readonly #knownTimes: { tx: TxOffset; time: Micros }[] = [];
+  state: DatabaseState = 'waiting';
+  storeAnswered = false;
+  generation: string | null = null;
+  newestSnapshot: TxOffset | null = null;
+  /** Monotonic ms since when something local is not stored; null when all is. */
+  unstoredSince: number | null = null;
+  #tail: (() => TailPosition) | null = null;
+  #stored: TimedPosition | null = null;
+  #lastSuccess: Micros | null = null;
+  #lastError: DatabaseStatus['lastError'] = null;
+  readonly #counters = {
+    commits: 0,
+    logObjects: 0,
+    logBytesPlain: 0,
+    logBytesStored: 0,
+    snapshots: 0,
+    packs: 0,
+    packBytesStored: 0,
+  };
+
+  constructor(names: { readonly database: string; readonly destination: string }, { clock }: { clock: Clock }) {
+    this.#names = names;
+    this.#clock = clock;
+  }
+
+  started(generation: string, stored: HeadPosition | null): void {
+    this.state = 'streaming';
+    this.storeAnswered = true;
+    this.generation = generation;
+    this.#stored = stored;
+    if (stored !== null) this.#noteTime(stored);
+    this.#succeeded();
+  }
+
+  /** From now on the local position is where `tail` says reading goes on. */
+  follow(tail: () => TailPosition): void {
+    this.#tail = tail;
+  }
+
+  get #local(): TimedPosition | null {
+    const tail = this.#tail?.();
+    if (tail === undefined || tail.nextTx === 0n) return null;
+    return { tx: (tail.nextTx - 1n) as TxOffset, crc: tail.crc, time: tail.time };
+  }
+
+  storedObject(object: CutObject, stored: HeadPosition | null): void {
+    this.#counters.logObjects += 1;
+    this.#counters.commits += object.commits;
+    this.#counters.logBytesPlain += object.plainBytes;
+    this.#counters.logBytesStored += object.bytes ?? 0;
+    this.#stored = stored;
+    this.#noteTime(object.end);
+    this.#succeeded();
+  }
+
+  storedPack(bytes: number): void {
+    this.#counters.packs += 1;
+    this.#counters.packBytesStored += bytes;
+    this.#succeeded();
+  }
+
+  storedSnapshot(tx: TxOffset): void {
+    this.#counters.snapshots += 1;
+    this.newestSnapshot = tx;
+    this.#succeeded();
+  }
+
+  failed(error: unknown): void {
+    const code = error instanceof ReplicateError ? error.code : 'UNEXPECTED';
+    this.#lastError = { code, message: errorMessage(error), at: this.#clock.now() };
+  }
+
+  /** The greatest known time in the line up to `tx`; 0 when none is known. */
+  timeUpTo(tx: TxOffset): Micros {
+    return this.#knownTimes.findLast((known) => known.tx <= tx)?.time ?? micros(0n);
+  }
+
+  snapshot(): DatabaseStatus {
+    const local = this.#local;
+    const stored = this.#stored;
+    const behind = local === null ? 0n : local.tx - (stored?.tx ?? -1n);
+    return {
+      ...this.#names,
+      state: this.state,
+      storeAnswered: this.storeAnswered,
+      generation: this.generation,
+      local,
+      stored,
+      lagTransactions: behind > 0n ? Number(behind) : 0,
+      lagSeconds: this.unstoredSince === null ? 0 : (this.#clock.monotonic() - this.unstoredSince) / 1000,
+      lastSuccess: this.#lastSuccess,
+      lastError: this.#lastError,
+      newestSnapshot: this.newestSnapshot,
+      counters: { ...this.#counters },
+    };
+  }
+
+  #noteTime({ tx, time }: { tx: TxOffset; time: Micros }): void {
+    this.#knownTimes.push({ tx, time });
+    if (this.#knownTimes.length > KNOWN_TIMES_MAX) this.#knownTimes.shift();
+  }
+
+  #succeeded(): void {
+    this.#lastSuccess = this.#clock.now();
+  }
+}

@@ -1,0 +1,301 @@
+/**
+ * Stores the newest complete snapshot of the local directory once the log that it belongs to is stored.
+ *
+ * Invariants: every object is proven by its hash before it is put; the manifest comes last, after the commit that holds
+ * the snapshot's transaction is stored in this line, and after a last look that the directory still stands: a server
+ * renames the snapshots of a history that it lost before it writes on.
+ */
+import { type LogSource, readCommitAsSegment } from '../capture/local-log.ts';
+import type { ByteBudget } from '../core/byte-budget.ts';
+import { CorruptionError, SourceDivergedError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import { mapAhead } from '../core/map-ahead.ts';
+import type { Micros, TxOffset } from '../core/types.ts';
+import type { GenerationDocument } from '../layout/generation-document.ts';
+import type { HeadPosition } from '../layout/head-document.ts';
+import { manifestKey } from '../layout/keys.ts';
+import type { ManifestHeader, PackLine, PackPlace } from '../layout/manifest.ts';
+import { decodeManifest, encodeManifest } from '../layout/manifest-stream.ts';
+import { advanceTime } from '../layout/time.ts';
+import { ObjectNotFoundError, PreconditionFailedError, type ReplicaClient } from '../replica/replica-client.ts';
+import { listObjects, type Snapshot } from '../spacetimedb/snapshot-file.ts';
+import {
+  isSnapshotUnchanged,
+  listSnapshots,
+  readSnapshotFile,
+  readSnapshotObject,
+  type SnapshotEntry,
+} from '../spacetimedb/snapshots.ts';
+import type { HeadLease } from './head-lease.ts';
+import { SnapshotIndex } from './snapshot-index.ts';
+import { SnapshotPacker } from './snapshot-packer.ts';
+import type { ListedSnapshots } from './start.ts';
+import { findNewestSnapshot, type StoredSnapshot } from './stored-snapshots.ts';
+
+const READS_AHEAD = 3;
+/** A commit above this is not stored with its snapshot; the snapshot then serves later points only. */
+const OWN_COMMIT_BYTES_MAX = 64 * 1024 * 1024;
+const SNAPSHOT_FILE = 'snapshot file';
+const OWN_COMMIT = 'own commit';
+
+export interface SnapshotUploaderOptions {
+  readonly client: ReplicaClient;
+  readonly source: LogSource;
+  /** The `snapshots` directory. */
+  readonly directory: string;
+  readonly generation: GenerationDocument;
+  readonly listed: ListedSnapshots;
+  readonly lease: HeadLease;
+  readonly budget: ByteBudget;
+  readonly compressionLevel: number;
+  readonly log: Log;
+  /** The stored position now. */
+  readonly stored: () => HeadPosition | null;
+  /** The greatest known time in the line up to a transaction. */
+  readonly timeUpTo: (tx: TxOffset) => Micros;
+  readonly onStored: (snapshot: StoredSnapshotFacts) => void;
+  readonly onPack: (bytes: number) => void;
+}
+
+export interface StoredSnapshotFacts {
+  readonly tx: TxOffset;
+  readonly objects: number;
+  readonly newObjects: number;
+  readonly plainBytes: number;
+}
+
+export class SnapshotUploader {
+  readonly #options: SnapshotUploaderOptions;
+  readonly #index = new SnapshotIndex();
+  /** Undefined until it has been looked for. */
+  #newest: StoredSnapshot | null | undefined = undefined;
+  /** The directory's names when nothing was left to do, so that an unchanged directory costs one readdir. */
+  #settledNames: string | null = null;
+  /** Snapshots that turned out to be damaged: said once, and passed over. */
+  readonly #damaged = new Set<TxOffset>();
+
+  constructor(options: SnapshotUploaderOptions) {
+    this.#options = options;
+  }
+
+  /** The newest stored snapshot of the line, as far as it is known. */
+  get newest(): TxOffset | null {
+    return this.#newest?.tx ?? null;
+  }
+
+  /**
+   * Stores the newest complete snapshot that is newer than the newest stored one, if there is one.
+   *
+   * @returns whether one had to be left for later: its commit is not yet stored, or it changed meanwhile
+   */
+  async upload({ signal }: { signal: AbortSignal }): Promise<{ pending: boolean }> {
+    const { source, directory, client, generation, listed } = this.#options;
+    const names = ((await source.files.list(directory)) ?? []).join('\n');
+    if (names === this.#settledNames) return { pending: false };
+    const entries = (await listSnapshots(source.files, directory)).filter(({ tx }) => !this.#damaged.has(tx));
+    const candidate = entries[0];
+    if (candidate !== undefined) {
+      if (this.#newest === undefined)
+        await this.#loadNewest(await findNewestSnapshot(client, generation, { listed, signal }), signal);
+      if (this.#newest === null || this.#newest === undefined || candidate.tx > this.#newest.tx) {
+        if (!(await this.#uploadGuarded(candidate, signal))) return { pending: true };
+      }
+    }
+    this.#settledNames = names;
+    return { pending: false };
+  }
+
+  async #loadNewest(newest: StoredSnapshot | null, signal: AbortSignal): Promise<void> {
+    this.#newest = newest;
+    if (newest === null) return;
+    const key = manifestKey(newest.generation, newest.tx);
+    try {
+      const object = await this.#options.client.get(key, { signal });
+      await using manifest = await decodeManifest(object.body, { key, size: object.size, signal });
+      for await (const { pack, bytes, objects } of manifest.packs) {
+        this.#index.addPack({ pack, bytes });
+        for (const { hash, ...place } of objects) this.#index.addObject(hash, { pack, ...place });
+      }
+    } catch (error) {
+      if (!(error instanceof CorruptionError) && !(error instanceof ObjectNotFoundError)) throw error;
+      this.#options.log.warn(`${key} cannot be read; the next snapshot is stored whole`, { key, error });
+      this.#newest = null;
+    }
+  }
+
+  /** False when it has to be tried again. A damaged snapshot is reported and passed over: the log goes on. */
+  async #uploadGuarded(entry: SnapshotEntry, signal: AbortSignal): Promise<boolean> {
+    try {
+      return await this.#uploadSnapshot(entry, signal);
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error;
+      this.#damaged.add(entry.tx);
+      this.#options.log.error(`snapshot ${entry.tx} is damaged on disk and cannot be backed up`, {
+        directory: entry.directory,
+        error,
+      });
+      return false;
+    }
+  }
+
+  async #uploadSnapshot(entry: SnapshotEntry, signal: AbortSignal): Promise<boolean> {
+    const { source, generation, stored, lease, log, timeUpTo, compressionLevel } = this.#options;
+    const position = stored();
+    if (position === null || position.tx < entry.tx) return false;
+    const read = await readSnapshotFile(source.files, entry);
+    if (read === null) return false;
+    this.#requireIdentity(read.snapshot);
+    const commit = await readCommitAsSegment(source, entry.tx, { commitBytesMax: OWN_COMMIT_BYTES_MAX });
+    if (commit !== null && commit.position.tx > position.tx) return false;
+    if (commit === null)
+      log.warn(`the log no longer holds the commit of snapshot ${entry.tx}; it serves later points only`);
+
+    const packed = await this.#pack(entry, { read, commit: commit?.bytes ?? null, signal });
+    if (packed === null || !(await isSnapshotUnchanged(source.files, entry))) return false;
+    await lease.renew(stored(), { signal });
+    const time = advanceTime(timeUpTo(entry.tx), commit?.time ?? null);
+    const header = headerOf(read.snapshot, { packed, time, hasCommit: commit !== null });
+    const lines = this.#linesOf(packed);
+    const body = encodeManifest(
+      { header: { ...header, packs: lines.length }, packs: lines },
+      { level: compressionLevel, signal },
+    );
+    const parts: Uint8Array[] = [];
+    for await (const part of body) parts.push(part);
+    await this.#putManifest(manifestKey(generation.generation, entry.tx), parts, signal);
+    this.#newest = { generation: generation.generation, tx: entry.tx };
+    this.#options.onStored({
+      tx: entry.tx,
+      objects: header.objects,
+      newObjects: packed.newObjects,
+      plainBytes: header.plainBytes,
+    });
+    return true;
+  }
+
+  async #putManifest(key: string, parts: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+    const { client } = this.#options;
+    try {
+      await client.put(key, parts, { ifAbsent: client.conditional !== 'none', signal });
+    } catch (error) {
+      // Written by this generation before, and whole: manifests are never changed.
+      if (!(error instanceof PreconditionFailedError)) throw error;
+    }
+  }
+
+  /** Null when an object is gone: the directory is being replaced or removed. */
+  async #pack(
+    entry: SnapshotEntry,
+    {
+      read,
+      commit,
+      signal,
+    }: { read: { snapshot: Snapshot; bytes: Uint8Array }; commit: Uint8Array | null; signal: AbortSignal },
+  ): Promise<PackedSnapshot | null> {
+    const { source, budget } = this.#options;
+    const objects = listObjects(read.snapshot);
+    const places = this.#index.reusable(objects.map(({ hash }) => hash));
+    const missing = objects.filter(({ hash }) => !places.has(hash));
+    const packer = this.#newPacker(places, signal);
+    const plainBytesMax = Math.floor(budget.bytesMax / 2);
+    try {
+      const load = (object: (typeof objects)[number]): Promise<Uint8Array | null> =>
+        readSnapshotObject(source.files, entry, object, { plainBytesMax });
+      let next = 0;
+      for await (const plain of mapAhead(missing, load, { ahead: READS_AHEAD, signal })) {
+        const object = missing[next];
+        next += 1;
+        if (plain === null || object === undefined) return null;
+        await packer.add(object.hash, plain);
+      }
+      await packer.add(SNAPSHOT_FILE, read.bytes);
+      if (commit !== null) await packer.add(OWN_COMMIT, commit);
+      await packer.end();
+    } finally {
+      await packer.abandon();
+    }
+    return { objects: objects.map(({ hash }) => hash), places, newObjects: missing.length };
+  }
+
+  #newPacker(places: Map<string, PackPlace>, signal: AbortSignal): SnapshotPacker {
+    const { client, budget, compressionLevel, lease, stored, onPack } = this.#options;
+    return new SnapshotPacker({
+      client,
+      budget,
+      compressionLevel,
+      ensureLease: () => lease.ensureFresh(stored(), { signal }),
+      onPack: ({ pack, packBytes, objects }) => {
+        onPack(packBytes);
+        this.#index.addPack({ pack, bytes: packBytes });
+        for (const { hash, place } of objects) {
+          places.set(hash, place);
+          if (hash !== SNAPSHOT_FILE && hash !== OWN_COMMIT) this.#index.addObject(hash, place);
+        }
+      },
+      signal,
+    });
+  }
+
+  #linesOf({ objects, places }: PackedSnapshot): readonly PackLine[] {
+    const packs = new Map<string, { hash: string; offset: number; length: number; plainLength: number }[]>();
+    const packOf = (place: PackPlace): { hash: string; offset: number; length: number; plainLength: number }[] => {
+      const found = packs.get(place.pack) ?? [];
+      packs.set(place.pack, found);
+      return found;
+    };
+    for (const hash of objects) {
+      const place = requirePlace(places, hash);
+      const { offset, length, plainLength } = place;
+      packOf(place).push({ hash, offset, length, plainLength });
+    }
+    for (const extra of [SNAPSHOT_FILE, OWN_COMMIT]) {
+      const place = places.get(extra);
+      if (place !== undefined) packOf(place);
+    }
+    return [...packs].map(([pack, packedObjects]) => ({
+      pack,
+      bytes: this.#index.packBytes(pack) ?? 0,
+      objects: packedObjects,
+    }));
+  }
+
+  #requireIdentity({ databaseIdentity }: Snapshot): void {
+    const expected = this.#options.generation.databaseIdentity;
+    if (expected === null || expected === databaseIdentity) return;
+    throw new SourceDivergedError(
+      `the newest snapshot is of database ${databaseIdentity}, but this backup is of database ${expected}`,
+      { hint: 'The directory was given to another database. Replicate that one to a prefix of its own.' },
+    );
+  }
+}
+
+interface PackedSnapshot {
+  /** Hashes, in the order of the snapshot file. */
+  readonly objects: readonly string[];
+  /** Of the objects, and of the snapshot file and its commit. */
+  readonly places: ReadonlyMap<string, PackPlace>;
+  readonly newObjects: number;
+}
+
+function requirePlace(places: ReadonlyMap<string, PackPlace>, name: string): PackPlace {
+  const place = places.get(name);
+  if (place === undefined) throw new RangeError(`no place for ${name}`);
+  return place;
+}
+
+function headerOf(
+  snapshot: Snapshot,
+  { packed, time, hasCommit }: { packed: PackedSnapshot; time: Micros; hasCommit: boolean },
+): Omit<ManifestHeader, 'packs'> {
+  const { objects, places } = packed;
+  return {
+    databaseIdentity: snapshot.databaseIdentity,
+    replicaId: snapshot.replicaId,
+    tx: snapshot.txOffset,
+    time,
+    snapshotFile: requirePlace(places, SNAPSHOT_FILE),
+    commit: hasCommit ? requirePlace(places, OWN_COMMIT) : null,
+    objects: objects.length,
+    plainBytes: objects.reduce((sum, hash) => sum + requirePlace(places, hash).plainLength, 0),
+  };
+}

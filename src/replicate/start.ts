@@ -1,0 +1,249 @@
+/**
+ * How a writer starts: gathers the facts, asks the decision table, and takes the head. Nothing of the database is sent
+ * here; a refused start leaves the store as it was.
+ */
+import { randomBytes } from 'node:crypto';
+import { basename } from 'node:path';
+import type { TailPosition } from '../capture/commit-run.ts';
+import { compareWithLocalLog, type LogComparison, type LogSource, readLogStart } from '../capture/local-log.ts';
+import { beginningOf } from '../capture/log-tailer.ts';
+import type { Clock } from '../core/clock.ts';
+import { assert, ConfigurationError, CorruptionError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import { isProvenDead } from '../core/process-identity.ts';
+import { micros, samePosition, type TxOffset } from '../core/types.ts';
+import { decodeFormatDocument, encodeFormatDocument } from '../layout/format-document.ts';
+import { encodeGenerationDocument, type GenerationDocument, type ParentPoint } from '../layout/generation-document.ts';
+import type { HeadDocument, HeadPosition } from '../layout/head-document.ts';
+import { DOCUMENT_BYTES_MAX } from '../layout/json-document.ts';
+import {
+  FORMAT_KEY,
+  type GenerationName,
+  generationKey,
+  makeGenerationName,
+  parseGenerationName,
+} from '../layout/keys.ts';
+import {
+  type ObjectVersion,
+  PreconditionFailedError,
+  readBody,
+  type ReplicaClient,
+} from '../replica/replica-client.ts';
+import { parseReplicaId } from '../spacetimedb/file-names.ts';
+import { listSnapshots, readSnapshotFile } from '../spacetimedb/snapshots.ts';
+import { HeadLease, type StoredHead } from './head-lease.ts';
+import { waitForLease } from './lease-wait.ts';
+import { refusal } from './start-refusal.ts';
+import { decideStart, type HeadState, type LocalLogState, type StartDecision } from './start-decision.ts';
+import { readStoredState, type StoredState } from './stored-state.ts';
+import type { Writer } from './writer.ts';
+
+export interface StartOptions {
+  readonly client: ReplicaClient;
+  readonly source: LogSource;
+  /** The `snapshots` directory. */
+  readonly snapshotsDirectory: string;
+  /** The replica directory, for messages and for the replica id in its name. */
+  readonly database: string;
+  readonly writer: Writer;
+  readonly leaseTtlMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface ListedSnapshots {
+  readonly generation: GenerationName | null;
+  /** Ascending. */
+  readonly snapshots: readonly TxOffset[];
+}
+
+export interface Started {
+  readonly lease: HeadLease;
+  readonly generation: GenerationDocument;
+  /** Where reading goes on. */
+  readonly tail: TailPosition;
+  readonly stored: HeadPosition | null;
+  /** The snapshots that the listing at the start showed, and of which generation: this one or the one before. */
+  readonly listedSnapshots: ListedSnapshots;
+}
+
+/** What the local directory says of the database, as far as it does. */
+interface LocalFacts {
+  readonly logStart: TxOffset;
+  readonly newestSnapshot: TxOffset | null;
+  readonly databaseIdentity: string | null;
+  readonly replicaId: bigint | null;
+}
+
+/**
+ * Null while the local log holds nothing: ask again later.
+ *
+ * @throws LeaseHeldError, SourceDivergedError, CorruptionError; store errors
+ */
+export async function start(
+  options: StartOptions,
+  { signal }: { signal?: AbortSignal | undefined } = {},
+): Promise<Started | null> {
+  const { client, source, log } = options;
+  let expired: ObjectVersion | null = null;
+  for (;;) {
+    const logStart = await readLogStart(source);
+    if (logStart === null) return null;
+    const local = await readLocalFacts(options, logStart);
+    const state = await readStoredState(client, { signal });
+    const comparison = await compare(source, state, { signal });
+    const decision = decideStart({
+      local: localLogState(local),
+      head: await headState(state, options.writer, expired),
+      agreement: comparison?.agreement ?? 'nothing-stored',
+      otherIdentity: isOther(state.generation?.databaseIdentity ?? null, local.databaseIdentity),
+      conditional: client.conditional === 'full',
+    });
+    log.debug('start', { decision: decision.kind, head: state.head?.document.generation ?? null });
+    if (decision.kind === 'wait-for-log') return null;
+    if (decision.kind === 'stop') {
+      const detail = comparison !== null && 'detail' in comparison ? comparison.detail : '';
+      throw refusal(decision.because, { ...options, ...local, state, detail });
+    }
+    if (decision.kind === 'wait-for-lease') {
+      const held = state.head as StoredHead;
+      if ((await waitForLease(options, held, { signal })) === 'expired') expired = held.version;
+      continue;
+    }
+    const tail = comparison?.agreement === 'agrees' ? comparison.tail : beginningOf(logStart, micros(0n));
+    try {
+      return await take(decision, { options, state, local, tail, signal });
+    } catch (error) {
+      if (!(error instanceof PreconditionFailedError)) throw error;
+      log.warn('another writer took the head first; looking again', { generation: state.generation?.generation });
+    }
+  }
+}
+
+async function readLocalFacts(
+  { source, snapshotsDirectory, database }: StartOptions,
+  logStart: TxOffset,
+): Promise<LocalFacts> {
+  for (const entry of await listSnapshots(source.files, snapshotsDirectory)) {
+    const read = await readSnapshotFile(source.files, entry).catch((error: unknown) => {
+      // A damaged snapshot says nothing of the database; it is reported when it would be stored.
+      if (error instanceof CorruptionError) return null;
+      throw error;
+    });
+    if (read === null) continue;
+    const { databaseIdentity, replicaId } = read.snapshot;
+    return { logStart, newestSnapshot: entry.tx, databaseIdentity, replicaId };
+  }
+  return { logStart, newestSnapshot: null, databaseIdentity: null, replicaId: parseReplicaId(basename(database)) };
+}
+
+function localLogState({ logStart, newestSnapshot }: LocalFacts): LocalLogState {
+  if (logStart === 0n) return 'from-zero';
+  return newestSnapshot !== null && newestSnapshot >= logStart - 1n ? 'above-zero-based' : 'above-zero-baseless';
+}
+
+async function compare(
+  source: LogSource,
+  { ends, position }: StoredState,
+  { signal }: { signal: AbortSignal | undefined },
+): Promise<LogComparison | null> {
+  return position === null ? null : compareWithLocalLog(source, ends, { time: position.time, signal });
+}
+
+const isOther = (stored: string | null, local: string | null): boolean =>
+  stored !== null && local !== null && stored !== local;
+
+async function headState(
+  { head, generation }: StoredState,
+  writer: Writer,
+  expired: ObjectVersion | null,
+): Promise<HeadState> {
+  if (generation === null) return 'empty';
+  const owner = head?.document.owner ?? generation.writer.owner;
+  if (owner !== writer.owner) return 'other-owner';
+  if (head === null) return 'headless';
+  if (head.document.released) return 'released';
+  if (head.version === expired) return 'dead';
+  return (await isProvenDead(head.document.process, writer.process)) ? 'dead' : 'unproven';
+}
+
+interface TakeFacts {
+  readonly options: StartOptions;
+  readonly state: StoredState;
+  readonly local: LocalFacts;
+  readonly tail: TailPosition;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function take(
+  decision: Extract<StartDecision, { kind: 'continue' | 'begin' }>,
+  facts: TakeFacts,
+): Promise<Started> {
+  const { options, state, tail, signal } = facts;
+  const { client, writer, clock, leaseTtlMs, log } = options;
+  const continues = decision.kind === 'continue';
+  const stored = continues || decision.parent ? state.position : null;
+  const generation = continues ? state.generation : await begin(decision, facts);
+  assert(generation !== null, 'a generation that is not there cannot be continued');
+  const now = clock.now();
+  const document: HeadDocument = {
+    generation: generation.generation,
+    owner: writer.owner,
+    session: writer.session,
+    process: writer.process,
+    acquiredAt: now,
+    renewedAt: now,
+    ttlMs: leaseTtlMs,
+    position: stored,
+    released: false,
+  };
+  const replaces = state.head?.version ?? null;
+  const lease = await HeadLease.take({ client, clock, log }, document, { replaces, signal });
+  const listedSnapshots = { generation: state.generation?.generation ?? null, snapshots: state.snapshots };
+  return { lease, generation, tail, stored, listedSnapshots };
+}
+
+/** Writes the new generation's document, which counts for nothing until head names it. */
+async function begin(
+  { reason, parent }: Extract<StartDecision, { kind: 'begin' }>,
+  { options, state, local, signal }: TakeFacts,
+): Promise<GenerationDocument> {
+  const { client, writer, clock } = options;
+  const number = (parseGenerationName(state.generation?.generation ?? '')?.number ?? 0) + 1;
+  const document: GenerationDocument = {
+    generation: makeGenerationName(number, randomBytes(4).toString('hex')),
+    databaseIdentity: local.databaseIdentity ?? state.generation?.databaseIdentity ?? null,
+    replicaId: local.replicaId,
+    createdAt: clock.now(),
+    reason,
+    parent: parent ? parentPoint(state) : null,
+    writer: { owner: writer.owner, host: writer.process.host, version: writer.version },
+  };
+  if (state.generation === null) await putFormat(client, signal);
+  const ifAbsent = client.conditional !== 'none';
+  await client.put(generationKey(document.generation), encodeGenerationDocument(document), { ifAbsent, signal });
+  return document;
+}
+
+/** A generation that stored nothing of its own is left out of the line: its parent point is ours too. */
+function parentPoint({ generation, position }: StoredState): ParentPoint {
+  assert(generation !== null && position !== null, 'a parent point needs a stored position');
+  const inherited = generation.parent;
+  if (inherited !== null && samePosition(inherited.position, position)) return inherited;
+  return { generation: generation.generation, position: { tx: position.tx, crc: position.crc } };
+}
+
+async function putFormat(client: ReplicaClient, signal: AbortSignal | undefined): Promise<void> {
+  const ifAbsent = client.conditional !== 'none';
+  try {
+    await client.put(FORMAT_KEY, encodeFormatDocument({ kind: 'database' }), { ifAbsent, signal });
+  } catch (error) {
+    if (!(error instanceof PreconditionFailedError)) throw error;
+    const { kind } = decodeFormatDocument(await readBody(await client.get(FORMAT_KEY, { signal }), DOCUMENT_BYTES_MAX));
+    if (kind === 'database') return;
+    throw new ConfigurationError(`${client.url} holds the backup of a whole server data directory`, {
+      hint: 'Replicate a single database to a prefix of its own.',
+      facts: { url: client.url },
+    });
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * What a writer must know of the store at its start, in few requests: head.json, the head's generation.json, and one
+ * listing of that generation from the head's position on, which gives the log objects after it, higher levels and
+ * snapshots. Only where head.json is missing is everything listed.
+ */
+import { CorruptionError } from '../core/errors.ts';
+import type { Position, TxOffset } from '../core/types.ts';
+import { decodeGenerationDocument, type GenerationDocument } from '../layout/generation-document.ts';
+import type { HeadPosition } from '../layout/head-document.ts';
+import { DOCUMENT_BYTES_MAX } from '../layout/json-document.ts';
+import {
+  GENERATIONS_PREFIX,
+  type GenerationName,
+  generationKey,
+  generationPrefix,
+  type LogObject,
+  logKeysAfter,
+  parseGenerationName,
+  parseKey,
+} from '../layout/keys.ts';
+import { generationStart, walkGeneration } from '../layout/walk.ts';
+import { ObjectNotFoundError, readBody, type ReplicaClient } from '../replica/replica-client.ts';
+import { readHead, type StoredHead } from './head-lease.ts';
+
+export interface StoredState {
+  readonly head: StoredHead | null;
+  /** The head's generation; without a head the highest-numbered one that holds something; null: nothing is stored. */
+  readonly generation: GenerationDocument | null;
+  /** The end of the unbroken chain of stored commits of the line; null while it holds none. */
+  readonly position: HeadPosition | null;
+  /** Stored ends of commits, ascending, the last one being `position`: each that this start has seen. */
+  readonly ends: readonly Position[];
+  /** Snapshots of that generation, ascending. */
+  readonly snapshots: readonly TxOffset[];
+}
+
+const NOTHING: StoredState = { head: null, generation: null, position: null, ends: [], snapshots: [] };
+
+interface ReadOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export async function readStoredState(client: ReplicaClient, options: ReadOptions = {}): Promise<StoredState> {
+  const head = await readHead(client, options);
+  if (head === null) return readHeadlessState(client, options);
+  const { generation: name, position } = head.document;
+  const generation = await readGeneration(client, name, options);
+  const startAfter = position ? { startAfter: logKeysAfter(name, { level: 0, ...position }) } : {};
+  const listed = await listGenerations(client, generationPrefix(name), { ...options, ...startAfter });
+  return stateOf({ head, generation, from: position, listed: listed.get(name) });
+}
+
+/** @throws CorruptionError when the document is not there although something names it */
+export async function readGeneration(
+  client: ReplicaClient,
+  name: GenerationName,
+  { signal }: ReadOptions = {},
+): Promise<GenerationDocument> {
+  const key = generationKey(name);
+  try {
+    return decodeGenerationDocument(await readBody(await client.get(key, { signal }), DOCUMENT_BYTES_MAX), { key });
+  } catch (error) {
+    if (!(error instanceof ObjectNotFoundError)) throw error;
+    throw new CorruptionError(`${key} is missing in ${client.url}, although the backup names this generation`, {
+      cause: error,
+      hint: 'Restore this object from a copy or an older version of the bucket, or replicate to an empty prefix.',
+      facts: { url: client.url, key },
+    });
+  }
+}
+
+async function readHeadlessState(client: ReplicaClient, options: ReadOptions): Promise<StoredState> {
+  const listed = await listGenerations(client, GENERATIONS_PREFIX, options);
+  const names = [...listed.keys()].sort((a, b) => numberOf(a) - numberOf(b) || (a < b ? -1 : 1));
+  const name = names.findLast((candidate) => holdsSomething(listed.get(candidate))) ?? names.at(-1);
+  if (name === undefined) return NOTHING;
+  const generation = await readGeneration(client, name, options);
+  return stateOf({ head: null, generation, from: null, listed: listed.get(name) });
+}
+
+const numberOf = (name: GenerationName): number => parseGenerationName(name)?.number ?? 0;
+
+interface Listed {
+  readonly objects: LogObject[];
+  readonly snapshots: TxOffset[];
+}
+
+const holdsSomething = (listed: Listed | undefined): boolean =>
+  listed !== undefined && listed.objects.length + listed.snapshots.length > 0;
+
+async function listGenerations(
+  client: ReplicaClient,
+  prefix: string,
+  options: ReadOptions & { startAfter?: string },
+): Promise<Map<GenerationName, Listed>> {
+  const generations = new Map<GenerationName, Listed>();
+  for await (const { key, size } of client.list(prefix, options)) {
+    const parsed = parseKey(key);
+    if (parsed?.kind !== 'log' && parsed?.kind !== 'manifest' && parsed?.kind !== 'generation') continue;
+    const name = parsed.kind === 'log' ? parsed.name.generation : parsed.generation;
+    const listed = generations.get(name) ?? { objects: [], snapshots: [] };
+    generations.set(name, listed);
+    if (parsed.kind === 'log') listed.objects.push({ ...parsed.name, key, size });
+    if (parsed.kind === 'manifest') listed.snapshots.push(parsed.tx);
+  }
+  return generations;
+}
+
+function stateOf({
+  head,
+  generation,
+  from,
+  listed = { objects: [], snapshots: [] },
+}: {
+  head: StoredHead | null;
+  generation: GenerationDocument;
+  from: HeadPosition | null;
+  listed: Listed | undefined;
+}): StoredState {
+  const { objects, snapshots } = listed;
+  const start =
+    from === null ? generationStart(generation, objects) : { next: (from.tx + 1n) as TxOffset, prev: from.crc };
+  const chain = start === null ? [] : walkGeneration(objects, start).chain;
+  const walked = chain.map(
+    ({ object }): HeadPosition => ({
+      tx: object.last,
+      crc: object.crc,
+      segment: object.segment,
+      time: object.time,
+    }),
+  );
+  const ends = from === null ? walked : [from, ...walked];
+  return { head, generation, position: ends.at(-1) ?? null, ends, snapshots };
+}
