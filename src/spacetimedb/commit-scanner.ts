@@ -197,9 +197,8 @@ export class CommitScanner {
     if (this.#pending < crcAt && at < bytes.byteLength) {
       const part = bytes.subarray(at, Math.min(bytes.byteLength, at + crcAt - this.#pending));
       this.#runningCrc = crc32c(part, this.#runningCrc);
-      if (this.#pending < HEAD_BYTES_MAX) {
-        this.#head.set(part.subarray(0, HEAD_BYTES_MAX - this.#pending), this.#pending);
-      }
+      const missing = Math.max(0, HEAD_BYTES_MAX - this.#pending);
+      if (missing > 0) this.#head.set(part.subarray(0, missing), this.#pending);
       this.#pending += part.byteLength;
       at += part.byteLength;
     }
@@ -258,12 +257,8 @@ export class CommitScanner {
     const recordsEnd = at + this.#commitBytes - COMMIT_CRC_BYTES;
     const prefixEnd = Math.min(recordsEnd, recordsAt + RECORD_PREFIX_BYTES_MAX);
     const timeAt = findTimestamp(bytes, recordsAt, prefixEnd);
-    let timeLo = 0;
-    let timeHi = TWO_32;
-    if (timeAt >= 0) {
-      timeLo = view.getUint32(timeAt, true);
-      timeHi = view.getUint32(timeAt + 4, true);
-    }
+    const timeLo = timeAt < 0 ? 0 : view.getUint32(timeAt, true);
+    const timeHi = timeAt < 0 ? TWO_32 : view.getUint32(timeAt + 4, true);
     // A negative time has the highest bit set and is above the maximum like one without: both are no time.
     const isTimed = timeHi < TIME_MAX_HI || (timeHi === TIME_MAX_HI && timeLo <= TIME_MAX_LO);
     if (isTimed && (timeHi > this.#timeHi || (timeHi === this.#timeHi && timeLo > this.#timeLo))) {
