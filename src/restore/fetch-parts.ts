@@ -7,6 +7,7 @@
  */
 import type { BudgetShare, ByteBudget } from '../core/byte-budget.ts';
 import { CorruptionError } from '../core/errors.ts';
+import { mapAhead } from '../core/map-ahead.ts';
 import type { ObjectVersion, ReplicaClient, StoredObject } from '../replica/replica-client.ts';
 
 export interface Part {
@@ -47,57 +48,45 @@ export async function* fetchParts<P extends Part>(
 ): AsyncGenerator<FetchedPart<P>, void, void> {
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
-  const source = toAsyncIterator(parts);
-  const ahead: Promise<FetchedPart<P>>[] = [];
-  let ended = false;
+  const shares = new Set<BudgetShare>();
+  const ahead = { ahead: options.parallelism, signal: options.signal };
+  const fetched = mapAhead(parts, (part) => fetchPart(part, { ...options, signal, shares }), ahead);
   try {
     for (;;) {
-      while (!ended && ahead.length < options.parallelism) {
-        const next = await source.next();
-        if (next.done === true) {
-          ended = true;
-          break;
-        }
-        const fetched = fetchPart(next.value, { ...options, signal });
-        // Its failure is reported when its turn comes; until then it must not count as unhandled.
-        fetched.catch(() => {});
-        ahead.push(fetched);
-      }
-      const first = ahead.shift();
-      if (first === undefined) return;
-      yield await first;
+      const { value, done } = await fetched.next();
+      if (done === true) return;
+      yield value;
     }
   } finally {
+    // First the requests under way, then the source and whatever has arrived and will not be used.
     stop.abort();
-    await source.return?.();
-    for (const outcome of await Promise.allSettled(ahead)) {
-      if (outcome.status === 'fulfilled') outcome.value[Symbol.dispose]();
-    }
+    for (const share of shares) share[Symbol.dispose]();
+    await fetched.return();
+    for (const share of shares) share[Symbol.dispose]();
   }
 }
 
-function toAsyncIterator<P>(parts: Iterable<P> | AsyncIterable<P>): AsyncIterator<P> {
-  if (Symbol.asyncIterator in parts) return parts[Symbol.asyncIterator]();
-  const iterator = parts[Symbol.iterator]();
-  return {
-    next: async () => iterator.next(),
-    return: async () => iterator.return?.() ?? { done: true, value: undefined },
-  };
-}
-
-async function fetchPart<P extends Part>(part: P, options: FetchOptions): Promise<FetchedPart<P>> {
-  const { client, budget, signal, onFetched } = options;
+async function fetchPart<P extends Part>(
+  part: P,
+  options: FetchOptions & { readonly shares: Set<BudgetShare> },
+): Promise<FetchedPart<P>> {
+  const { client, budget, signal, onFetched, shares } = options;
   const wanted = part.endExclusive - part.start;
   const share = await budget.take(wanted + (part.extraBytes ?? 0), { signal });
+  shares.add(share);
+  const release = (): void => {
+    shares.delete(share);
+    share[Symbol.dispose]();
+  };
   try {
     const isWhole = part.start === 0 && part.endExclusive === part.objectBytes;
     const range = { start: part.start, endExclusive: part.endExclusive };
     const stored = await getPart(client, part, { signal, ...(isWhole ? {} : { range }) });
     const bytes = await readExactly(stored, part, wanted);
     onFetched?.(wanted);
-    return held(part, bytes, stored.version, share);
+    return { part, bytes, version: stored.version, [Symbol.dispose]: release };
   } catch (error) {
-    share[Symbol.dispose]();
+    release();
     throw error;
   }
 }
@@ -136,8 +125,4 @@ function truncated(part: Part, how: string, cause?: unknown): CorruptionError {
     ...(cause === undefined ? {} : { cause }),
     facts: { key: part.key },
   });
-}
-
-function held<P extends Part>(part: P, bytes: Uint8Array, version: ObjectVersion, share: BudgetShare): FetchedPart<P> {
-  return { part, bytes, version, [Symbol.dispose]: () => share[Symbol.dispose]() };
 }

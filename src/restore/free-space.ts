@@ -5,7 +5,7 @@
  * restore with the system's own error, and nothing is left behind.
  */
 import { LocalFileError } from '../core/errors.ts';
-import { formatBytes } from './format.ts';
+import { formatBytes } from './format-bytes.ts';
 import type { TargetSystem } from './target-system.ts';
 
 export interface FreeSpaceOptions {

@@ -1,0 +1,43 @@
+/** Lines that a restore does not take although they go on later than its target: an operator must hear of them. Pure. */
+import type { TimedPosition } from '../core/status.ts';
+import type { GenerationName, LogObject } from '../layout/keys.ts';
+import { generationStart, walkGeneration } from '../layout/walk.ts';
+import type { AbandonedLine, StoreView } from './plan-types.ts';
+
+/** Ascending by generation; all lines without a target. Of a line of several generations only the last one is named. */
+export function findAbandonedLines(view: StoreView, target: TimedPosition | null): readonly AbandonedLine[] {
+  const found = new Map<GenerationName, AbandonedLine>();
+  for (const [generation, objects] of view.listing.logObjects) {
+    const last = lastOf(generation, objects, view);
+    if (last === null || (target !== null && last.tx <= target.tx)) continue;
+    const databaseIdentity = view.documents.get(generation)?.databaseIdentity ?? null;
+    found.set(generation, { generation, databaseIdentity, last });
+  }
+  for (const generation of [...found.keys()]) {
+    for (const ancestor of ancestorsOf(generation, view)) found.delete(ancestor);
+  }
+  return [...found.values()].sort((a, b) => (a.generation < b.generation ? -1 : 1));
+}
+
+/** The end of the generation's own chain; without its beginning, the latest that its names tell. */
+function lastOf(
+  generation: GenerationName,
+  objects: readonly LogObject[],
+  { documents }: StoreView,
+): TimedPosition | null {
+  const document = documents.get(generation);
+  const start = document ? generationStart(document, objects) : null;
+  if (start !== null) return walkGeneration(objects, start).end;
+  const latest = objects.reduce<LogObject | null>((best, next) => (best && best.last >= next.last ? best : next), null);
+  return latest && { tx: latest.last, crc: latest.crc, time: latest.time };
+}
+
+function* ancestorsOf(generation: GenerationName, { documents }: StoreView): Generator<GenerationName, void, void> {
+  const seen = new Set([generation]);
+  for (let parent = documents.get(generation)?.parent; parent; parent = documents.get(parent.generation)?.parent) {
+    // A damaged store may name a generation as its own ancestor.
+    if (seen.has(parent.generation)) return;
+    seen.add(parent.generation);
+    yield parent.generation;
+  }
+}

@@ -1,0 +1,119 @@
+/** Which log objects go with a start, a snapshot or offset 0, and whether they lead to the end of the line. Pure. */
+import { type Micros, micros, type Position, type TxOffset, txOffset } from '../core/types.ts';
+import type { GenerationDocument } from '../layout/generation-document.ts';
+import type { GenerationName, LogObject } from '../layout/keys.ts';
+import type { LinePart } from '../layout/line.ts';
+import type { WalkEnd } from '../layout/walk.ts';
+import { type LineHole, type LineStep, walkLine } from '../layout/walk-line.ts';
+import type { LogPiece, ManifestFacts, PlannedSegment } from './plan-types.ts';
+
+export interface LineLog {
+  readonly line: readonly LinePart[];
+  readonly objects: ReadonlyMap<GenerationName, readonly LogObject[]>;
+  readonly documents: ReadonlyMap<GenerationName, GenerationDocument>;
+}
+
+export interface FoundLog {
+  readonly segments: readonly PlannedSegment[];
+  readonly commitFromManifest: boolean;
+  readonly end: Pick<WalkEnd, 'tx' | 'crc' | 'time'>;
+  readonly timeBefore: Micros | null;
+}
+
+/** Why a start leads nowhere, to be read after "… cannot be used: ". */
+export interface NoLog {
+  readonly why: string;
+  /** Null where nothing is missing: the log just does not begin early enough. */
+  readonly hole: LineHole | null;
+}
+
+/** How many beginnings of one segment are tried before the one that holds the snapshot's commit is good enough. */
+const BEGINNINGS_MAX = 8;
+
+/** The whole log, from offset 0. */
+export function logFromZero(log: LineLog): FoundLog | NoLog {
+  const { steps, end, hole } = walkLine(log.line, { ...log, from: txOffset(0n) });
+  if (hole !== null) return { why: describeHole(hole), hole };
+  const [first] = steps;
+  if (end === null || first === undefined) return { why: 'it holds no commit', hole: null };
+  if (first.object.first !== 0n) return { why: `it begins at transaction ${first.object.first}`, hole: null };
+  return found(steps, end, { commitFromManifest: false, timeBefore: timeBefore(steps, log) });
+}
+
+/** The log that a snapshot at `tx` needs: from the segment that holds its commit, or from its manifest's copy of that. */
+export function logForSnapshot(tx: TxOffset, { commit, header }: ManifestFacts, log: LineLog): FoundLog | NoLog {
+  const walk = walkLine(log.line, { ...log, from: tx });
+  const [first] = walk.steps;
+  if (walk.hole === null && walk.end !== null && first !== undefined && first.object.first <= tx) {
+    const steps = wholeSegment(walk.steps, walk.end, log);
+    return found(steps, walk.end, { commitFromManifest: false, timeBefore: timeBefore(steps, log) });
+  }
+  const next = commit === null ? txOffset(tx + 1n) : txOffset(commit.position.tx + 1n);
+  const after = walkLine(log.line, { ...log, from: next });
+  if (after.hole !== null) return { why: describeHole(after.hole), hole: after.hole };
+  const [follower] = after.steps;
+  if (follower !== undefined && !follows(follower.object, next, commit?.position ?? null)) {
+    return { why: `the log goes on at transaction ${follower.object.first} only`, hole: null };
+  }
+  const timing = { commitFromManifest: commit !== null, timeBefore: header.time };
+  if (after.end !== null && follower !== undefined) return found(after.steps, after.end, timing);
+  // A snapshot that the log does not reach is ignored by a server: its commit must be there.
+  if (commit === null) return { why: 'the log does not hold its commit, nor what follows', hole: null };
+  return found([], { ...commit.position, time: header.time }, timing);
+}
+
+const follows = (object: LogObject, next: TxOffset, commit: Position | null): boolean =>
+  // A parentless generation that begins right after the snapshot knows nothing of the commit before.
+  object.first === next && (commit === null || object.prev === commit.crc || object.prev === 0);
+
+/** The same walk, begun as early in the first segment as the log allows. */
+function wholeSegment(steps: readonly LineStep[], end: Position, log: LineLog): readonly LineStep[] {
+  const first = steps[0]?.object;
+  if (first === undefined) return steps;
+  const beginnings = new Set<TxOffset>();
+  for (const { generation } of log.line) {
+    for (const object of log.objects.get(generation) ?? []) {
+      if (object.segment === first.segment && object.first < first.first) beginnings.add(object.first);
+    }
+  }
+  const ascending = [...beginnings].sort((a, b) => (a < b ? -1 : 1));
+  for (const from of ascending.slice(0, BEGINNINGS_MAX)) {
+    const walk = walkLine(log.line, { ...log, from });
+    const begin = walk.steps[0]?.object;
+    if (walk.hole !== null || begin?.segment !== first.segment || begin.first !== from) continue;
+    if (walk.end?.tx === end.tx && walk.end.crc === end.crc) return walk.steps;
+  }
+  return steps;
+}
+
+/** What the object before the first one says; the line's own minimum where there is none before; else unknown. */
+function timeBefore(steps: readonly LineStep[], log: LineLog): Micros | null {
+  const first = steps[0]?.object;
+  if (first === undefined) return null;
+  if (first.first === 0n) return micros(0n);
+  for (const { generation } of log.line) {
+    for (const object of log.objects.get(generation) ?? []) {
+      if (object.last + 1n === first.first && object.crc === first.prev) return object.time;
+    }
+  }
+  return null;
+}
+
+function found(
+  steps: readonly LineStep[],
+  end: FoundLog['end'],
+  rest: Pick<FoundLog, 'commitFromManifest' | 'timeBefore'>,
+): FoundLog {
+  const segments: { segment: TxOffset; pieces: LogPiece[] }[] = [];
+  for (const { object, cut } of steps) {
+    const last = segments.at(-1);
+    if (last?.segment === object.segment) last.pieces.push({ object, cut });
+    else segments.push({ segment: object.segment, pieces: [{ object, cut }] });
+  }
+  return { segments, end: { tx: end.tx, crc: end.crc, time: end.time }, ...rest };
+}
+
+function describeHole({ generation, after, until }: LineHole): string {
+  const where = after === null ? 'from its beginning' : `after transaction ${after.tx}`;
+  return `generation ${generation} misses log objects ${where}, up to transaction ${until.tx}`;
+}

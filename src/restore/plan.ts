@@ -1,0 +1,156 @@
+/**
+ * Decides what a restore fetches and writes: from names and documents alone, without touching store or disk.
+ *
+ * The newest snapshot of the line from whose own commit the log leads to the target; else the whole log from offset 0.
+ * Invariants: a snapshot is never planned without its commit or what follows it; nothing beyond a parent point is
+ * planned; a plan that had a target before ends there again, or there is none.
+ */
+import { CorruptionError, NoBackupError, UnrecoverablePointError } from '../core/errors.ts';
+import { formatPosition, type Position } from '../core/types.ts';
+import type { GenerationName, LogObject } from '../layout/keys.ts';
+import { chooseGeneration, type LinePart, lineOf, requireGeneration } from '../layout/line.ts';
+import { formatTimestamp } from '../layout/time.ts';
+import { findAbandonedLines } from './abandoned-lines.ts';
+import { type FoundLog, type LineLog, logForSnapshot, logFromZero, type NoLog } from './plan-log.ts';
+import type { PlanInput, PlannedManifest, PlannedSnapshot, PlanOutcome, RestorePlan, StoreView } from './plan-types.ts';
+
+/**
+ * @throws NoBackupError where nothing was ever stored; UnrecoverablePointError where the line has no recovery point;
+ * CorruptionError where what would lead to one is damaged or missing; UsageError for an unknown generation
+ */
+export function planRestore(input: PlanInput): PlanOutcome {
+  const { view, manifests, unusable, target } = input;
+  const generation = lineEnd(input);
+  checkDocuments(generation, view);
+  const line = lineOf(generation, view.documents).map(
+    (part, index, parts): LinePart => (index === parts.length - 1 && target ? { ...part, until: target } : part),
+  );
+  const log: LineLog = { line, documents: view.documents, objects: usableObjects(input) };
+  const refused: NoLog[] = [];
+  for (const manifest of candidates(line, view)) {
+    if (unusable.has(manifest.manifestKey)) continue;
+    const facts = manifests.get(manifest.manifestKey);
+    if (facts === undefined) return { kind: 'need', manifest };
+    const outcome = logForSnapshot(manifest.tx, facts, log);
+    if ('why' in outcome)
+      refused.push({ ...outcome, why: `the snapshot at ${manifest.tx} cannot be used: ${outcome.why}` });
+    else if (reaches(outcome, input, generation))
+      return planned(input, { line, log: outcome, snapshot: { ...manifest, ...facts } });
+  }
+  const whole = logFromZero(log);
+  if ('why' in whole) refused.push({ ...whole, why: `the log alone cannot be used: ${whole.why}` });
+  else if (reaches(whole, input, generation)) return planned(input, { line, log: whole, snapshot: null });
+  throw noPlanError(input, generation, refused);
+}
+
+function lineEnd({ view, generation }: PlanInput): GenerationName {
+  const { head, listing } = view;
+  if (!listing.generations.some(({ holdsData }) => holdsData)) {
+    throw new NoBackupError('there is no backup: no transaction and no snapshot was ever stored there', {
+      hint: 'Check the URL and its prefix. A backup begins when `stdb-replicate replicate` first reaches the store.',
+    });
+  }
+  if (generation !== undefined) return requireGeneration(generation, listing.generations);
+  const chosen = chooseGeneration(head, listing.generations);
+  if (chosen !== null) return chosen;
+  throw new TypeError('a listing with data names a generation');
+}
+
+/** A document that cannot be read is no matter unless the line leads through it. */
+function checkDocuments(generation: GenerationName, { documents, badDocuments }: StoreView): void {
+  const seen = new Set<GenerationName>();
+  for (let name: GenerationName | undefined = generation; name !== undefined && !seen.has(name); ) {
+    const bad = badDocuments.get(name);
+    if (bad !== undefined) throw bad;
+    seen.add(name);
+    name = documents.get(name)?.parent?.generation;
+  }
+}
+
+function usableObjects({ view, unusable }: PlanInput): ReadonlyMap<GenerationName, readonly LogObject[]> {
+  const all = view.listing.logObjects;
+  if (unusable.size === 0) return all;
+  return new Map([...all].map(([name, objects]) => [name, objects.filter(({ key }) => !unusable.has(key))]));
+}
+
+/** The snapshots of the line, newest first. Those beyond a parent point are of another history. */
+function candidates(line: readonly LinePart[], { listing }: StoreView): PlannedManifest[] {
+  const found: PlannedManifest[] = [];
+  for (const { generation, until } of line) {
+    for (const { tx, key, size } of listing.manifests.get(generation) ?? []) {
+      if (until === null || tx <= until.tx) found.push({ generation, tx, manifestKey: key, manifestBytes: size });
+    }
+  }
+  // Of one transaction, the newer generation's first.
+  return found.sort((a, b) => (a.tx !== b.tx ? (a.tx < b.tx ? 1 : -1) : a.generation < b.generation ? 1 : -1));
+}
+
+/** The point that must be reached at least, and the checksum there if it is known to be exactly that point. */
+function required({ target, view }: PlanInput, generation: GenerationName): Position | null {
+  return target ?? (view.head?.generation === generation ? view.head.position : null);
+}
+
+/** A log that ends before what is known to be stored is no log to restore, however good it is. */
+function reaches({ end }: FoundLog, input: PlanInput, generation: GenerationName): boolean {
+  const point = required(input, generation);
+  return point === null || end.tx > point.tx || (end.tx === point.tx && end.crc === point.crc);
+}
+
+function planned(
+  { view }: PlanInput,
+  { line, log, snapshot }: { line: readonly LinePart[]; log: FoundLog; snapshot: PlannedSnapshot | null },
+): PlanOutcome {
+  const generation = line.at(-1)?.generation as GenerationName;
+  const objects = log.segments.flatMap(({ pieces }) => pieces.map(({ object }) => object));
+  const logBytes = objects.reduce((sum, { size }) => sum + size, 0);
+  const snapshotPlain = snapshot === null ? 0 : snapshot.header.plainBytes + snapshot.header.snapshotFile.plainLength;
+  const plan: RestorePlan = {
+    generation,
+    databaseIdentity: view.documents.get(generation)?.databaseIdentity ?? snapshot?.header.databaseIdentity ?? null,
+    line,
+    target: log.end,
+    snapshot,
+    commitFromManifest: log.commitFromManifest,
+    segments: log.segments,
+    timeBefore: log.timeBefore,
+    workBytes: logBytes + (snapshot === null ? 0 : snapshot.manifestBytes + snapshot.header.plainBytes),
+    workObjects: objects.length + (snapshot?.header.objects ?? 0),
+    plainBytesMin: logBytes + snapshotPlain,
+    abandoned: findAbandonedLines(view, log.end),
+  };
+  return { kind: 'plan', plan };
+}
+
+function noPlanError(input: PlanInput, generation: GenerationName, refused: readonly NoLog[]): Error {
+  const { view, unusable, target } = input;
+  const reasons = refused.map(({ why }) => why).join('; ') || 'the log does not lead there';
+  const point = required(input, generation);
+  const facts = { generation, ...(point === null ? {} : { tx: point.tx }) };
+  const [damage] = unusable.values();
+  if (damage !== undefined) {
+    return new CorruptionError(`no undamaged way to restore generation ${generation} is left: ${damage.message}`, {
+      cause: damage,
+      hint: 'Look for another copy of that object, or an older version of it, in the store.',
+      facts,
+    });
+  }
+  if (point !== null || refused.some(({ hole }) => hole !== null)) {
+    const stored =
+      point === null ? '' : `, which is stored up to ${formatPosition(point)} by ${target ? 'the plan' : 'its head'}`;
+    return new CorruptionError(`log objects are missing in generation ${generation}${stored}: ${reasons}`, {
+      hint: 'Somebody or something deleted them from the store: look for older versions of the objects.',
+      facts,
+    });
+  }
+  const others = findAbandonedLines(view, null).filter((other) => other.generation !== generation);
+  const elsewhere = others.map(
+    ({ generation: name, last }) => `generation ${name} ends at ${last.tx}, ${formatTimestamp(last.time)}`,
+  );
+  return new UnrecoverablePointError(`generation ${generation} has no recovery point: ${reasons}`, {
+    hint:
+      elsewhere.length === 0
+        ? 'Let replicate run until a snapshot is stored.'
+        : `Another line holds one (${elsewhere.join('; ')}): restore it with -generation ${others.at(-1)?.generation}.`,
+    facts,
+  });
+}

@@ -1,0 +1,83 @@
+/** Everything that a plan needs to know of the store: the documents, and one listing. */
+import { ConfigurationError, CorruptionError, ReplicateError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import { decodeFormatDocument, type FormatDocument } from '../layout/format-document.ts';
+import { decodeGenerationDocument, type GenerationDocument } from '../layout/generation-document.ts';
+import { decodeHeadDocument } from '../layout/head-document.ts';
+import { FORMAT_KEY, type GenerationName, GENERATIONS_PREFIX, generationKey, HEAD_KEY } from '../layout/keys.ts';
+import { readListing } from '../layout/listing.ts';
+import { ObjectNotFoundError, readBody, type ReplicaClient } from '../replica/replica-client.ts';
+import { concurrently } from './concurrently.ts';
+import type { StoreView } from './plan-types.ts';
+
+/** Our documents have less than 2 KiB. */
+const DOCUMENT_BYTES_MAX = 64 * 1024;
+
+export interface ReadStoreOptions {
+  readonly client: ReplicaClient;
+  /** Requests at once. */
+  readonly parallelism: number;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * An empty store is a view like any other: the planner says that there is no backup.
+ *
+ * @throws UnsupportedFormatError, CorruptionError for format.json and head.json; what the client throws
+ */
+export async function readStore(options: ReadStoreOptions): Promise<StoreView> {
+  const { client, signal, log } = options;
+  // The head before the listing: then whatever position it tells must be in the listing.
+  const [formatBytes, headBytes] = await Promise.all([readOrNull(FORMAT_KEY, options), readOrNull(HEAD_KEY, options)]);
+  if (formatBytes !== null) checkKind(decodeFormatDocument(formatBytes), client.url);
+  const head = headBytes === null ? null : decodeHeadDocument(headBytes);
+  const listing = await readListing(client.list(GENERATIONS_PREFIX, { signal }));
+  const { count, first } = listing.foreign;
+  if (count > 0) log.info('the store holds objects that are not of this backup; they are ignored', { count, first });
+  return { head, listing, ...(await readDocuments([...listing.generationDocuments], options)) };
+}
+
+function checkKind({ kind }: FormatDocument, url: string): void {
+  if (kind === 'database') return;
+  throw new ConfigurationError(`${url} is the backup of a whole server data directory, not of one database`, {
+    hint: 'Give the URL of one database: below it lies replicas/<replica id>.',
+    facts: { url },
+  });
+}
+
+async function readDocuments(
+  generations: readonly GenerationName[],
+  options: ReadStoreOptions,
+): Promise<Pick<StoreView, 'documents' | 'badDocuments'>> {
+  const documents = new Map<GenerationName, GenerationDocument>();
+  const badDocuments = new Map<GenerationName, Error>();
+  const read = async (generation: GenerationName): Promise<void> => {
+    const key = generationKey(generation);
+    const bytes = await readOrNull(key, options);
+    // Gone since the listing: retention removes generations that nothing needs.
+    if (bytes === null) return;
+    try {
+      documents.set(generation, decodeGenerationDocument(bytes, { key }));
+    } catch (error) {
+      if (!(error instanceof ReplicateError)) throw error;
+      options.log.warn(`${key} cannot be read`, { reason: error.message });
+      badDocuments.set(generation, error);
+    }
+  };
+  await concurrently(generations, read, { limit: options.parallelism });
+  return { documents, badDocuments };
+}
+
+async function readOrNull(key: string, { client, signal }: ReadStoreOptions): Promise<Uint8Array | null> {
+  try {
+    return await readBody(await client.get(key, { signal }), DOCUMENT_BYTES_MAX);
+  } catch (error) {
+    if (error instanceof ObjectNotFoundError) return null;
+    if (!(error instanceof RangeError)) throw error;
+    throw new CorruptionError(`${key} is no document of ours: it has ${error.message}`, {
+      cause: error,
+      facts: { key },
+    });
+  }
+}

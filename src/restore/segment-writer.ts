@@ -1,0 +1,72 @@
+/** One segment of the restored log, with the offset index that the engine would have made beside it. */
+import { join } from 'node:path';
+import { type ByteOffset, byteOffset, type TxOffset } from '../core/types.ts';
+import type { CommitFacts } from '../spacetimedb/commit-scanner.ts';
+import { formatOffsetIndexName, formatSegmentName } from '../spacetimedb/file-names.ts';
+import { OffsetIndexBuilder } from '../spacetimedb/offset-index-builder.ts';
+import type { LogVersion } from '../spacetimedb/segment-header.ts';
+import { StagedFile } from './staged-file.ts';
+import type { TargetSystem } from './target-system.ts';
+
+export interface SegmentWriterOptions {
+  readonly clogDir: string;
+  readonly system: TargetSystem;
+  /** Offset of the first transaction that the segment will hold: its name. */
+  readonly first: TxOffset;
+  /** The ten bytes as stored. */
+  readonly header: Uint8Array;
+  readonly version: LogVersion;
+}
+
+export class SegmentWriter implements AsyncDisposable {
+  readonly first: TxOffset;
+  readonly header: Uint8Array;
+  readonly version: LogVersion;
+  readonly #options: SegmentWriterOptions;
+  readonly #file: StagedFile;
+  readonly #index = new OffsetIndexBuilder();
+
+  private constructor(options: SegmentWriterOptions, file: StagedFile) {
+    this.first = options.first;
+    this.header = options.header.slice();
+    this.version = options.version;
+    this.#options = options;
+    this.#file = file;
+  }
+
+  /** @throws LocalFileError */
+  static async create(options: SegmentWriterOptions): Promise<SegmentWriter> {
+    const file = await StagedFile.create(join(options.clogDir, formatSegmentName(options.first)), options.system);
+    const writer = new SegmentWriter(options, file);
+    await file.write(writer.header);
+    return writer;
+  }
+
+  /** Bytes so far, the header included: where the next commit begins. */
+  get bytes(): ByteOffset {
+    return byteOffset(this.#file.bytes);
+  }
+
+  /** Notes a checked commit of this segment, for the index. */
+  noteCommit(facts: CommitFacts): void {
+    this.#index.add(facts);
+  }
+
+  /** Takes checked bytes, which must not change afterwards. */
+  write(bytes: Uint8Array): Promise<void> {
+    return this.#file.write(bytes);
+  }
+
+  /** Makes the segment and its index durable. */
+  async finish(): Promise<void> {
+    await this.#file.finish();
+    const { clogDir, system } = this.#options;
+    await using index = await StagedFile.create(join(clogDir, formatOffsetIndexName(this.first)), system);
+    await index.write(this.#index.encode(this.bytes));
+    await index.finish();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#file[Symbol.asyncDispose]();
+  }
+}
