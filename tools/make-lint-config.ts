@@ -41,8 +41,9 @@ function patternsFor(zone: Zone): Pattern[] {
     const typesToo = zone.types?.includes(dir) ? { allowTypeImports: true } : {};
     patterns.push({ regex: pathInto(dir), message, ...typesToo });
   }
-  for (const file of zone.files ?? []) {
-    patterns.push({ group: [`**/${file.split('/')[0]}/**`, `!**/${file}`], message });
+  for (const room of new Set(zone.files?.map((file) => file.split('/')[0]))) {
+    const free = zone.files?.filter((file) => file.startsWith(`${room}/`)).map((file) => `!**/${file}`) ?? [];
+    patterns.push({ group: [`**/${room}/**`, ...free], message });
   }
   const elsewhere = ZONES.flatMap(({ packages = [] }) => packages).filter((name) => !zone.packages?.includes(name));
   for (const name of new Set([...elsewhere, ...NEVER])) {
