@@ -6,6 +6,7 @@ import { type Micros, micros, type TxOffset } from '../core/types.ts';
 import type { TailPosition } from '../capture/commit-run.ts';
 import type { HeadPosition } from '../layout/head-document.ts';
 import type { CutObject } from './log-object-cutter.ts';
+import type { Started } from './start.ts';
 
 /** Known times are kept for as many objects; older snapshots than that take the time of their own commit. */
 const KNOWN_TIMES_MAX = 4096;
@@ -39,10 +40,11 @@ export class ReplicatorStatus {
     this.#clock = clock;
   }
 
-  started(generation: string, stored: HeadPosition | null): void {
+  started({ generation, stored, listedSnapshots }: Started): void {
     this.state = 'streaming';
     this.storeAnswered = true;
-    this.generation = generation;
+    this.generation = generation.generation;
+    this.newestSnapshot = listedSnapshots.snapshots.at(-1) ?? null;
     this.#stored = stored;
     if (stored !== null) this.#noteTime(stored);
     this.#succeeded();

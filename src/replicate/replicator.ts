@@ -111,7 +111,7 @@ export class Replicator implements Service {
   async #stream(started: Started, signal: AbortSignal): Promise<void> {
     const { client, clock, log, budget, compressionLevel, intervalMs, files } = this.#options;
     const { lease, generation, tail, stored, listedSnapshots } = started;
-    this.#status.started(generation.generation, stored);
+    this.#status.started(started);
     log.info(stored === null ? 'replicating from the start of the log' : 'replicating', {
       generation: generation.generation,
       reason: lease.document.generation === listedSnapshots.generation ? 'continue' : generation.reason,

@@ -67,8 +67,9 @@ export interface StoredSnapshotFacts {
 export class SnapshotUploader {
   readonly #options: SnapshotUploaderOptions;
   readonly #index = new SnapshotIndex();
-  /** Undefined until it has been looked for. */
-  #newest: StoredSnapshot | null | undefined = undefined;
+  /** Of the line; null until it has been looked for, and while there is none. */
+  #newest: StoredSnapshot | null = null;
+  #indexed = false;
   /** The directory's names when nothing was left to do, so that an unchanged directory costs one readdir. */
   #settledNames: string | null = null;
   /** Snapshots that turned out to be damaged: said once, and passed over. */
@@ -76,11 +77,6 @@ export class SnapshotUploader {
 
   constructor(options: SnapshotUploaderOptions) {
     this.#options = options;
-  }
-
-  /** The newest stored snapshot of the line, as far as it is known. */
-  get newest(): TxOffset | null {
-    return this.#newest?.tx ?? null;
   }
 
   /**
@@ -95,9 +91,9 @@ export class SnapshotUploader {
     const entries = (await listSnapshots(source.files, directory)).filter(({ tx }) => !this.#damaged.has(tx));
     const candidate = entries[0];
     if (candidate !== undefined) {
-      if (this.#newest === undefined)
-        await this.#loadNewest(await findNewestSnapshot(client, generation, { listed, signal }), signal);
-      if (this.#newest === null || this.#newest === undefined || candidate.tx > this.#newest.tx) {
+      this.#newest ??= await findNewestSnapshot(client, generation, { listed, signal });
+      if (this.#newest === null || candidate.tx > this.#newest.tx) {
+        await this.#loadIndex(signal);
         if (!(await this.#uploadGuarded(candidate, signal))) return { pending: true };
       }
     }
@@ -105,9 +101,11 @@ export class SnapshotUploader {
     return { pending: false };
   }
 
-  async #loadNewest(newest: StoredSnapshot | null, signal: AbortSignal): Promise<void> {
-    this.#newest = newest;
-    if (newest === null) return;
+  /** Learns what is stored already from the newest manifest, once: what is stored later is added as it comes. */
+  async #loadIndex(signal: AbortSignal): Promise<void> {
+    const newest = this.#newest;
+    if (this.#indexed || newest === null) return;
+    this.#indexed = true;
     const key = manifestKey(newest.generation, newest.tx);
     try {
       const object = await this.#options.client.get(key, { signal });
@@ -119,7 +117,6 @@ export class SnapshotUploader {
     } catch (error) {
       if (!(error instanceof CorruptionError) && !(error instanceof ObjectNotFoundError)) throw error;
       this.#options.log.warn(`${key} cannot be read; the next snapshot is stored whole`, { key, error });
-      this.#newest = null;
     }
   }
 

@@ -1,0 +1,34 @@
+/** A destination as the engines see it: the store's client, its calls counted, and tried again where that can help. */
+import type { Clock } from '../core/clock.ts';
+import type { Log } from '../core/log.ts';
+import type { StoreCounters } from '../core/status.ts';
+import { openReplicaClient } from '../replica/registry.ts';
+import type { ReplicaClient } from '../replica/replica-client.ts';
+import { meteredClient } from '../replica/wrap/metered.ts';
+import { retryingClient } from '../replica/wrap/retrying.ts';
+
+export interface DestinationOptions {
+  readonly requestTimeoutMs: number;
+  /** Make the root directory of a `file:` store. */
+  readonly create?: boolean;
+  /** After how long without any answer a one-shot command gives up; null: never. */
+  readonly giveUpAfterMs: number | null;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface Destination {
+  readonly client: ReplicaClient;
+  readonly counters: () => StoreCounters;
+}
+
+export async function openDestination(url: string, options: DestinationOptions): Promise<Destination> {
+  const { requestTimeoutMs, create = false, giveUpAfterMs, clock, log } = options;
+  const metered = meteredClient(await openReplicaClient(url, { requestTimeoutMs, create }), { clock });
+  const client = retryingClient(metered.client, {
+    clock,
+    log,
+    ...(giveUpAfterMs === null ? {} : { giveUpAfterMs }),
+  });
+  return { client, counters: metered.counters };
+}

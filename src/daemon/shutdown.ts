@@ -1,0 +1,69 @@
+/**
+ * How the program is told to end. The first signal asks for a last sync, which may take `timeoutMs`; a second one, or the
+ * end of that time, stops at once: what is unsaved then stays unsaved, and the exit code says so.
+ */
+import type { Clock } from '../core/clock.ts';
+import { InterruptedError, isAbort } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+
+export type StopSignal = 'SIGINT' | 'SIGTERM';
+export type OnSignal = (handler: (signal: NodeJS.Signals) => void) => () => void;
+
+export interface ShutdownOptions {
+  readonly onSignal: OnSignal;
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Called once, at the first signal. */
+  readonly drain: () => void;
+}
+
+export class Shutdown implements Disposable {
+  readonly #options: ShutdownOptions;
+  readonly #stop = new AbortController();
+  readonly #timer = new AbortController();
+  readonly #unlisten: () => void;
+  #asked: StopSignal | null = null;
+
+  constructor(options: ShutdownOptions) {
+    this.#options = options;
+    this.#unlisten = options.onSignal((signal) => this.#receive(signal === 'SIGINT' ? 'SIGINT' : 'SIGTERM'));
+  }
+
+  /** Aborted, with an InterruptedError, when the work must stop at once. */
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  #receive(signal: StopSignal): void {
+    const { log, drain, timeoutMs } = this.#options;
+    if (this.#asked !== null) {
+      this.#abort(signal, `stopped by a second signal (${signal}) before all was stored`);
+      return;
+    }
+    this.#asked = signal;
+    log.info(`${signal}: storing what is left`, { timeoutSeconds: timeoutMs / 1000 });
+    drain();
+    void this.#expire(signal, timeoutMs);
+  }
+
+  async #expire(signal: StopSignal, timeoutMs: number): Promise<void> {
+    try {
+      await this.#options.clock.sleep(timeoutMs, { signal: this.#timer.signal });
+    } catch (error) {
+      if (isAbort(error)) return;
+      throw error;
+    }
+    this.#abort(signal, `not all was stored within the shutdown timeout of ${timeoutMs / 1000} s`);
+  }
+
+  #abort(signal: StopSignal, message: string): void {
+    const hint = 'What was acknowledged is safe; the next start goes on from there.';
+    this.#stop.abort(new InterruptedError(message, { signal, hint }));
+  }
+
+  [Symbol.dispose](): void {
+    this.#unlisten();
+    this.#timer.abort();
+  }
+}
