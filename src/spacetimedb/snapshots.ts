@@ -2,12 +2,12 @@
  * Snapshots on disk. A server takes them, compresses the files of older ones in place, and renames or deletes whole
  * directories while we read: a thing that is gone is null, never an error, and what is read is proven by its hash.
  */
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { CorruptionError, LocalFileError } from '../core/errors.ts';
 import type { ReadableFiles } from '../core/readable-files.ts';
 import type { TxOffset } from '../core/types.ts';
 import { decodeForeign } from '../zstd/foreign.ts';
-import { isZstd } from '../zstd/frame-header.ts';
+import { FrameMeasure, isZstd } from '../zstd/frame-header.ts';
 import {
   formatObjectPath,
   formatSnapshotFileName,
@@ -17,7 +17,13 @@ import {
 } from './file-names.ts';
 import { checkObject, PAGE_BYTES_MAX } from './page.ts';
 import { readingFrom } from './reading-from.ts';
-import { decodeSnapshotFile, type Snapshot, SNAPSHOT_FILE_BYTES_MAX, type SnapshotObject } from './snapshot-file.ts';
+import {
+  decodeSnapshotFile,
+  type ObjectKind,
+  type Snapshot,
+  SNAPSHOT_FILE_BYTES_MAX,
+  type SnapshotObject,
+} from './snapshot-file.ts';
 
 /** A snapshot's directory as it was when it was listed. */
 export interface SnapshotEntry {
@@ -116,7 +122,7 @@ export function readSnapshotObject(
     const raw = await readWhole(files, path, bytesMax);
     if (raw === null) return null;
     if (isZstd(raw) && !isObject(object, raw)) {
-      const plain = await decodeObject(raw, path, bytesMax);
+      const plain = await decodeObject(raw, { kind: object.kind, path, plainBytesMax: bytesMax });
       checkObject({ ...object, bytes: plain });
       return plain;
     }
@@ -136,14 +142,45 @@ function isObject(object: SnapshotObject, bytes: Uint8Array): boolean {
   }
 }
 
-async function decodeObject(raw: Uint8Array, path: string, plainBytesMax: number): Promise<Uint8Array> {
+async function decodeObject(
+  raw: Uint8Array,
+  { kind, path, plainBytesMax }: { kind: ObjectKind; path: string; plainBytesMax: number },
+): Promise<Uint8Array> {
   try {
     return await decodeForeign(raw, { plainBytesMax });
   } catch (cause) {
     if (!(cause instanceof CorruptionError)) throw cause;
+    // A page that is longer than any page is damaged; a blob may only be longer than our budget.
+    const bytes = kind === 'blob' ? plainBytesBound(raw) : 0;
+    if (bytes > plainBytesMax) throw tooLong(path, { bytes, plainBytesMax, cause });
     throw new CorruptionError(`${path} cannot be decompressed: ${cause.message}`, { cause, facts: { path } });
   }
 }
+
+/** What the frames of `raw` may hold at most; 0 when they cannot be walked, which is damage. */
+function plainBytesBound(raw: Uint8Array): number {
+  let bound = 0;
+  try {
+    for (let at = 0; at < raw.byteLength; ) {
+      const measure = new FrameMeasure();
+      const length = measure.advance(raw, at);
+      if (length === null) return 0;
+      if (!measure.skippable) bound += measure.header?.contentSize ?? measure.plainBytesMax;
+      at += length;
+    }
+    return bound;
+  } catch (error) {
+    if (error instanceof CorruptionError) return 0;
+    throw error;
+  }
+}
+
+const tooLong = (path: string, facts: { bytes: number; plainBytesMax: number; cause?: unknown }): LocalFileError =>
+  new LocalFileError(`${path} has up to ${facts.bytes} bytes; at most ${facts.plainBytesMax} can be held`, {
+    hint: 'Give the program a larger memory budget.',
+    cause: facts.cause,
+    facts: { path, bytes: facts.bytes, bytesMax: facts.plainBytesMax },
+  });
 
 /** Null when there is no such file. Compressed data may be a little longer than what it was made from. */
 async function readWhole(files: ReadableFiles, path: string, plainBytesMax: number): Promise<Uint8Array | null> {
@@ -152,10 +189,7 @@ async function readWhole(files: ReadableFiles, path: string, plainBytesMax: numb
   await using _ = file;
   const { size } = await file.facts();
   if (size > plainBytesMax + Math.ceil(plainBytesMax / 128) + 1024) {
-    throw new LocalFileError(`${basename(path)} has ${size} bytes; at most ${plainBytesMax} can be held`, {
-      hint: 'Give the program a larger memory budget.',
-      facts: { path, size, bytesMax: plainBytesMax },
-    });
+    throw tooLong(path, { bytes: size, plainBytesMax });
   }
   const bytes = Buffer.allocUnsafeSlow(size);
   return bytes.subarray(0, await file.read(bytes, 0));
