@@ -6,7 +6,7 @@
  * Responsible for: arguments, streams, signals, the exit code, and the last word when something was missed.
  * Not responsible for: what any argument means.
  */
-import type { Io } from './cli/main.ts';
+import type { Io } from './cli/io.ts';
 
 /** The oldest Node that does not accept truncated zstd input without an error. */
 const NODE_MIN = [24, 20];
@@ -34,9 +34,10 @@ function whyNot(): string | null {
   return null;
 }
 
-/** Whether `-log-level debug` was asked for, in any of its spellings: only then are stacks shown. */
+/** Whether `-log-level debug` was asked for, in any of its spellings, or by the environment: only then are stacks shown. */
 function wantsStacks(): boolean {
-  return /(^|\s)--?log-level(=|\s)debug(\s|$)/.test(process.argv.slice(2).join(' '));
+  const flags = process.argv.slice(2).join(' ');
+  return process.env['STDB_REPLICATE_LOG_LEVEL'] === 'debug' || /(^|\s)--?log-level(=|\s)debug(\s|$)/.test(flags);
 }
 
 function complain(line: string): void {
@@ -61,6 +62,7 @@ const SIGNALS: readonly ('SIGINT' | 'SIGTERM')[] = ['SIGINT', 'SIGTERM'];
 const io: Io = {
   argv: process.argv.slice(2),
   env: process.env,
+  versions: process.versions,
   stdout: process.stdout,
   stderr: process.stderr,
   signals: {

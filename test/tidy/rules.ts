@@ -8,8 +8,9 @@ export interface Rule {
   readonly planted: { readonly path: string; readonly text: string };
 }
 
-/** Few files may be longer than this. */
+/** Few files may be longer than this; a test may hold a long table of cases. */
 const LINES_MAX = 300;
+const TEST_LINES_MAX = 400;
 
 /** Longer for a reason, which stands beside the name. */
 const LONG_FILES: Readonly<Record<string, string>> = {
@@ -31,11 +32,11 @@ function forbid(pattern: RegExp): Rule['find'] {
 
 export const RULES: readonly Rule[] = [
   {
-    name: 'no file is longer than 300 lines without a reason',
+    name: 'no file is longer than 300 lines (a test: 400) without a reason',
     appliesTo: (path) => !(path in LONG_FILES) && path !== 'LICENSE',
     find: (path, text) => {
       const lines = text.split('\n').length - 1;
-      return lines > LINES_MAX ? [`${path} has ${lines} lines`] : [];
+      return lines > (path.endsWith('.test.ts') ? TEST_LINES_MAX : LINES_MAX) ? [`${path} has ${lines} lines`] : [];
     },
     planted: { path: 'src/core/long.ts', text: '//\n'.repeat(LINES_MAX + 1) },
   },
