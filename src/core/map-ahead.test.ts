@@ -1,57 +1,121 @@
-// Invariant: every item's result comes, once, in order, whatever takes how long; failures come in their place.
+/**
+ * Invariant: results come in the order of the items, at most `ahead` are begun at once, and a failure comes in its
+ * place. However a loop over it ends, the source is closed and nothing is left running.
+ */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { mapAhead } from './map-ahead.ts';
 
 const turns = async (count: number): Promise<void> => {
-  for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 };
 
-async function* slowly(items: readonly { pull: number; work: number }[]): AsyncGenerator<number, void, void> {
-  for (const [index, { pull }] of items.entries()) {
-    await turns(pull);
-    yield index;
+interface Watched {
+  closed: boolean;
+  running: number;
+  most: number;
+}
+
+async function* source(delays: readonly number[], watched: Watched): AsyncGenerator<number, void, void> {
+  try {
+    for (const [index, delay] of delays.entries()) {
+      await turns(delay);
+      yield index;
+    }
+  } finally {
+    watched.closed = true;
   }
 }
 
-describe('mapAhead', () => {
-  const step = fc.record({ pull: fc.nat(3), work: fc.nat(3) });
+const work =
+  (delays: readonly number[], watched: Watched) =>
+  async (index: number): Promise<number> => {
+    watched.running += 1;
+    watched.most = Math.max(watched.most, watched.running);
+    await turns(delays[index] ?? 0);
+    watched.running -= 1;
+    return index * 10;
+  };
 
-  test('all results in order, with sources and work of any speed', async () => {
+const fresh = (): Watched => ({ closed: false, running: 0, most: 0 });
+const delays = fc.array(fc.nat({ max: 3 }), { maxLength: 12 });
+
+describe('mapAhead', () => {
+  test('order and bound hold for any delays of source and work', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 12 }), fc.integer({ min: 1, max: 4 }), async (items, ahead) => {
-        const seen: number[] = [];
-        const work = async (index: number): Promise<number> => {
-          await turns(items[index]?.work ?? 0);
-          return index;
-        };
-        for await (const index of mapAhead(slowly(items), work, { ahead })) seen.push(index);
-        expect(seen).toEqual(items.map((_, index) => index));
+      fc.asyncProperty(delays, delays, fc.integer({ min: 1, max: 4 }), async (sourceDelays, workDelays, ahead) => {
+        const watched = fresh();
+        const results: number[] = [];
+        for await (const result of mapAhead(source(sourceDelays, watched), work(workDelays, watched), { ahead })) {
+          results.push(result);
+        }
+        expect(results).toEqual(sourceDelays.map((_, index) => index * 10));
+        expect(watched.most).toBeLessThanOrEqual(ahead);
+        expect(watched.closed).toBe(true);
       }),
+      { numRuns: 50 },
     );
   });
 
-  test('regression: work that outlasts the end of its source is not lost', async () => {
-    const results: string[] = [];
-    const work = async (item: string): Promise<string> => {
-      await turns(5);
-      return item;
-    };
-    for await (const item of mapAhead(['only'], work, { ahead: 2 })) results.push(item);
-    expect(results).toEqual(['only']);
+  test('several are under way at once', async () => {
+    const watched = fresh();
+    for await (const _ of mapAhead([0, 1, 2, 3], work([3, 3, 3, 3], watched), { ahead: 3 }));
+    expect(watched.most).toBe(3);
   });
 
-  test('a failure comes after the results before it', async () => {
-    const seen: number[] = [];
-    const run = async (): Promise<void> => {
-      const work = async (item: number): Promise<number> => {
-        await turns(3 - item);
-        if (item === 2) throw new RangeError('two');
+  test('a result is given while the source has nothing more yet', async () => {
+    let release = (): void => {};
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    async function* slow(): AsyncGenerator<number, void, void> {
+      yield 1;
+      await gate;
+      yield 2;
+    }
+    const results = mapAhead(slow(), async (item) => item, { ahead: 3 });
+    expect(await results.next()).toEqual({ done: false, value: 1 });
+    release();
+    expect(await results.next()).toEqual({ done: false, value: 2 });
+    expect((await results.next()).done).toBe(true);
+  });
+
+  test.for(['work', 'source'] as const)('a failure of the %s comes behind the results before it', async (where) => {
+    const watched = fresh();
+    async function* failing(): AsyncGenerator<number, void, void> {
+      yield* source([0, 0, 0], watched);
+      if (where === 'source') throw new Error('broken');
+      yield 3;
+    }
+    const results: number[] = [];
+    const reading = (async () => {
+      const doubled = async (item: number): Promise<number> => {
+        if (item === 3) throw new Error('broken');
+        await turns(4);
         return item;
       };
-      for await (const item of mapAhead([0, 1, 2, 3], work, { ahead: 3 })) seen.push(item);
-    };
-    await expect(run()).rejects.toThrow('two');
-    expect(seen).toEqual([0, 1]);
+      for await (const result of mapAhead(failing(), doubled, { ahead: 8 })) results.push(result);
+    })();
+    await expect(reading).rejects.toThrow('broken');
+    expect(results).toEqual([0, 1, 2]);
+    expect(watched.closed).toBe(true);
+  });
+
+  test('leaving early closes the source and waits for what was begun', async () => {
+    const watched = fresh();
+    for await (const _ of mapAhead(source([0, 0, 0, 0], watched), work([0, 9, 9, 9], watched), { ahead: 4 })) break;
+    expect(watched).toMatchObject({ closed: true, running: 0 });
+  });
+
+  test('an abort ends it with its reason', async () => {
+    const watched = fresh();
+    const abort = new AbortController();
+    const reading = (async () => {
+      const options = { ahead: 2, signal: abort.signal };
+      for await (const _ of mapAhead(source([0, 0, 0], watched), work([], watched), options))
+        abort.abort(new Error('enough'));
+    })();
+    await expect(reading).rejects.toThrow('enough');
+    expect(watched.closed).toBe(true);
   });
 });
