@@ -1,0 +1,158 @@
+/**
+ * The SDK's client, made as this program needs it: one attempt for each request (wrap/retrying tries again, for all
+ * stores alike), deadlines that throw, a bounded pool of kept connections, and no checksum trailers (`aws-chunked`),
+ * which other stores than AWS refuse or, worse, store as content.
+ */
+import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
+import { assert, ConfigurationError } from '../../core/errors.ts';
+import { Deadline } from '../deadline.ts';
+import { ObjectNotFoundError, StoreNotFoundError } from '../replica-client.ts';
+import { s3Error, UndecidedAbsence } from './s3-errors.ts';
+import {
+  CONNECTION_TIMEOUT_MS,
+  CONNECTIONS_MAX,
+  REQUEST_TIMEOUT_MS,
+  type S3ReplicaOptions,
+  s3Url,
+  UPLOAD_RATE_MIN,
+} from './s3-options.ts';
+
+export type S3Sdk = typeof import('@aws-sdk/client-s3');
+
+export interface RequestOptions {
+  /** `put log/0/…`: for messages. */
+  readonly what: string;
+  readonly signal?: AbortSignal | undefined;
+  /** Bytes that are sent: they prolong the deadline. */
+  readonly bytes?: number;
+}
+
+/** What each `send` of the SDK is given. */
+export interface HttpOptions {
+  readonly abortSignal: AbortSignal;
+  readonly requestTimeout: number;
+}
+
+// The SDK's default is the console, for "socket usage at capacity"; here calls that wait for a connection are normal.
+const silent = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
+
+export class S3Connection {
+  readonly sdk: S3Sdk;
+  readonly client: S3Client;
+  /**
+   * For what sends bodies: it ends a connection on which nothing moves for a request's time-out, so that a large body
+   * has time and a store that stopped reading has not. Downloads must not use it: there a slow reader looks the same.
+   */
+  readonly uploads: S3Client;
+  readonly url: string;
+  readonly bucket: string;
+  readonly requestTimeoutMs: number;
+  #answered = false;
+  #closed = false;
+
+  private constructor(sdk: S3Sdk, client: S3Client, options: S3ReplicaOptions) {
+    this.sdk = sdk;
+    this.client = client;
+    const { credentials, region } = client.config;
+    const requestTimeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
+    this.uploads = new sdk.S3Client({ ...clientConfig(options, { socketTimeoutMs: requestTimeoutMs }), credentials, region });
+    this.url = s3Url(options);
+    this.bucket = options.bucket;
+    this.requestTimeoutMs = requestTimeoutMs;
+  }
+
+  /** Loads the SDK; asks nothing of the store. @throws ConfigurationError when no region can be found */
+  static async open(options: S3ReplicaOptions): Promise<S3Connection> {
+    const sdk = await import('@aws-sdk/client-s3');
+    const config = clientConfig(options, { socketTimeoutMs: 0 });
+    let client = new sdk.S3Client(config);
+    try {
+      await client.config.region();
+    } catch (cause) {
+      client.destroy();
+      if (options.endpoint === undefined) {
+        throw new ConfigurationError(`${s3Url(options)}: no region is known`, {
+          cause,
+          hint: 'Add region=… to the URL, or set AWS_REGION.',
+        });
+      }
+      client = new sdk.S3Client({ ...config, region: 'us-east-1' });
+    }
+    return new S3Connection(sdk, client, options);
+  }
+
+  /** One request: its deadline, and its failure in the contract's words. */
+  async call<T>(options: RequestOptions, request: (http: HttpOptions) => Promise<T>): Promise<T> {
+    try {
+      return await this.#attempt(options, request);
+    } catch (error) {
+      if (!(error instanceof UndecidedAbsence)) throw error;
+      await this.#proveBucket(options);
+      throw new ObjectNotFoundError(error.message, { cause: error.cause, facts: { url: this.url } });
+    }
+  }
+
+  async #attempt<T>({ what, signal, bytes = 0 }: RequestOptions, request: (http: HttpOptions) => Promise<T>): Promise<T> {
+    assert(!this.#closed, `${what} by a closed client of ${this.url}`);
+    const timeoutMs = this.requestTimeoutMs + Math.ceil((bytes / UPLOAD_RATE_MIN) * 1000);
+    using deadline = new Deadline({ timeoutMs, what: `${what} in ${this.url}`, signal });
+    try {
+      // The SDK's own limit is the second line: it ends the socket where our signal would not.
+      const answer = await deadline.race(request({ abortSignal: deadline.signal, requestTimeout: timeoutMs + 1000 }));
+      this.#answered = true;
+      return answer;
+    } catch (error) {
+      deadline.signal.throwIfAborted();
+      throw s3Error(error, { what, url: this.url, bucket: this.bucket, answered: this.#answered });
+    }
+  }
+
+  /**
+   * A HEAD's 404 cannot tell a missing key from a missing bucket, nor, at some stores, from an unknown access key: a
+   * listing of one key has the same rights as HeadBucket, and an answer with a code.
+   *
+   * @throws StoreNotFoundError, UnauthorizedError
+   */
+  async #proveBucket({ signal }: RequestOptions): Promise<void> {
+    const command = new this.sdk.ListObjectsV2Command({ Bucket: this.bucket, MaxKeys: 1 });
+    const what = `look for bucket ${this.bucket}`;
+    try {
+      await this.#attempt({ what, signal }, (http) => this.client.send(command, http));
+    } catch (error) {
+      if (!(error instanceof UndecidedAbsence)) throw error;
+      const hint = `Make the bucket ${this.bucket}, or correct the URL and its endpoint.`;
+      throw new StoreNotFoundError(error.message, { cause: error.cause, hint, facts: { url: this.url } });
+    }
+  }
+
+  close(): void {
+    if (!this.#closed) {
+      this.client.destroy();
+      this.uploads.destroy();
+    }
+    this.#closed = true;
+  }
+}
+
+function clientConfig(options: S3ReplicaOptions, { socketTimeoutMs }: { socketTimeoutMs: number }): S3ClientConfig {
+  const { endpoint, region, credentials, requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
+  const agent = { keepAlive: true, maxSockets: options.connectionsMax ?? CONNECTIONS_MAX };
+  return {
+    maxAttempts: 1,
+    forcePathStyle: options.forcePathStyle ?? endpoint !== undefined,
+    ...(endpoint === undefined
+      ? {}
+      : { endpoint, requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED' }),
+    ...(region === undefined ? {} : { region }),
+    ...(credentials === undefined ? {} : { credentials }),
+    requestHandler: {
+      httpAgent: agent,
+      httpsAgent: agent,
+      connectionTimeout: options.connectionTimeoutMs ?? Math.min(CONNECTION_TIMEOUT_MS, requestTimeoutMs),
+      requestTimeout: requestTimeoutMs,
+      throwOnRequestTimeout: true,
+      socketTimeout: socketTimeoutMs,
+      logger: silent,
+    },
+  };
+}
