@@ -37,17 +37,11 @@ describe('sources', () => {
     expect(lengths[lengths.length >> 1]).toBeLessThanOrEqual(120);
   });
 
-  test('have their tests beside them', () => {
-    const orphans = sources
-      .filter((path) => path.endsWith('.test.ts'))
-      .filter((path) => {
-        const name = path.slice(path.lastIndexOf('/') + 1, -'.test.ts'.length);
-        const subjects = readdirSync(join(ROOT, dirname(path)))
-          .filter((file) => !file.endsWith('.test.ts') && /\.(ts|md)$/.test(file))
-          .map((file) => file.replace(/\.(contract\.)?(ts|md)$/, '').toLowerCase());
-        return !subjects.some((subject) => name === subject || name.startsWith(`${subject}-`));
-      });
-    expect(orphans).toEqual([]);
+  test('have their tests beside them: each imports a subject from its own directory', () => {
+    const tests = sources.filter((path) => path.endsWith('.test.ts') && path !== 'src/bin.test.ts');
+    expect(
+      tests.filter((path) => !/ from '\.\/[\w-]+\.ts'|import\('\.\/[\w-]+\.ts'\)/.test(readProjectFile(path))),
+    ).toEqual([]);
   });
 
   test('stand in a room of the table of zones, and in no room of a room but a store', () => {
