@@ -83,7 +83,7 @@ function disagreement(end: Position, found: HeldEnd | undefined, held: HeldEnds)
       detail: `it has crc ${found.crc.toString(16)} where ${formatPosition(end)} is stored`,
     };
   }
-  return held.beyond
+  return held.lastTx !== null && held.lastTx > end.tx
     ? { agreement: 'differs', detail: `no commit of it ends at the stored transaction ${end.tx}` }
     : { agreement: 'shorter', detail: `it ends before the stored transaction ${end.tx}` };
 }
@@ -106,8 +106,8 @@ interface HeldEnd {
 
 interface HeldEnds {
   readonly ends: ReadonlyMap<TxOffset, HeldEnd>;
-  /** Whether the segment has a good commit that ends beyond the first wanted end. */
-  readonly beyond: boolean;
+  /** The last transaction of the last good commit that was read; null when there was none. */
+  readonly lastTx: TxOffset | null;
 }
 
 async function readEnds(
@@ -116,24 +116,24 @@ async function readEnds(
   { wanted, signal }: { wanted: readonly Position[]; signal: AbortSignal | undefined },
 ): Promise<HeldEnds> {
   const ends = new Map<TxOffset, HeldEnd>();
-  let beyond = false;
+  let lastTx: TxOffset | null = null;
   const first = wanted[0] as Position;
   const last = wanted.at(-1) as Position;
   const reader = await openSegment(files, segment);
-  if (reader === null) return { ends, beyond };
+  if (reader === null) return { ends, lastTx };
   await using _ = reader;
   const start = await locateCommit(reader, first.tx, {
     offsetIndex: await readOffsetIndex({ files, directory }, segment.tx),
   });
-  if (start === null || reader.version === null) return { ends, beyond };
+  if (start === null || reader.version === null) return { ends, lastTx };
   const wantedTxs = new Set(wanted.map(({ tx }) => tx));
   const scanner = new CommitScanner({
     version: reader.version,
     expectedTx: start.tx,
     at: start.start,
-    onCommit: ({ lastTx, crc, end }) => {
-      if (wantedTxs.has(lastTx)) ends.set(lastTx, { crc, end });
-      if (lastTx > first.tx) beyond = true;
+    onCommit: ({ lastTx: tx, crc, end }) => {
+      if (wantedTxs.has(tx)) ends.set(tx, { crc, end });
+      lastTx = tx;
     },
   });
   for (let at: number = start.start; scanner.nextTx <= last.tx && scanner.problem === null; ) {
@@ -143,7 +143,7 @@ async function readEnds(
     scanner.push(bytes);
     at += bytes.byteLength;
   }
-  return { ends, beyond };
+  return { ends, lastTx };
 }
 
 async function readOffsetIndex({ files, directory }: LogSource, tx: TxOffset): Promise<Uint8Array | undefined> {
