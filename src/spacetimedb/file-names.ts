@@ -10,11 +10,6 @@ import { type TxOffset, txOffset, U64_MAX } from '../core/types.ts';
 /** Below a server data dir. */
 export const REPLICAS_DIR = 'replicas';
 export const METADATA_FILE = 'metadata.toml';
-export const CONFIG_FILE = 'config.toml';
-export const CONTROL_DB_DIR = 'control-db';
-export const PROGRAM_BYTES_DIR = 'program-bytes';
-/** Locked by a running server; below a server data dir. */
-export const SERVER_PID_FILE = 'spacetime.pid';
 
 /** Below a replica dir. */
 export const CLOG_DIR = 'clog';
@@ -31,9 +26,6 @@ export const SEGMENT_LOCK_SUFFIX = '.stdb.lock';
 export const SNAPSHOT_DIR_SUFFIX = '.snapshot_dir';
 export const SNAPSHOT_FILE_SUFFIX = '.snapshot_bsatn';
 export const SNAPSHOT_LOCK_SUFFIX = '.lock';
-/** A server gave this name to a snapshot that its log did not reach. It refuses to start where it would do so again. */
-export const INVALID_SNAPSHOT_SUFFIX = '.invalid_snapshot';
-export const ARCHIVED_SNAPSHOT_SUFFIX = '.archived_snapshot';
 
 /** Decimal digits of a transaction offset in a name. */
 export const TX_DIGITS = 20;

@@ -2,8 +2,7 @@
  * Invariant: the commit that holds a transaction is found with any offset index or none, right or wrong: an index can
  * only make it faster.
  */
-import { readFileSync } from 'node:fs';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';

@@ -1,4 +1,4 @@
-/** The offset index of a segment that is being written, as the engine (2.12) makes it. Source: FORMAT.md. */
+/** The offset index of a segment, as the engine (2.12) makes it when it flushes each commit. Source: FORMAT.md. */
 import type { ByteOffset } from '../core/types.ts';
 import type { CommitFacts } from './commit-facts.ts';
 import {

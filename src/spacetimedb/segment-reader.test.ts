@@ -136,6 +136,7 @@ describe('opening', () => {
     ] as const) {
       writeFileSync(path, bytes);
       await expect(open(path)).rejects.toBeInstanceOf(kind);
+      await expect(open(path)).rejects.toThrow(path);
     }
     expect(openFiles()).toBe(before);
   });

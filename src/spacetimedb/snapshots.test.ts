@@ -211,6 +211,7 @@ describe('while a server works', () => {
       for (const damaged of [bytes, bytes.subarray(1), zstd, zstd.subarray(0, -2), Buffer.alloc(0)]) {
         writeFileSync(fileOf(object), damaged);
         await expect(requireObject(newest, object)).rejects.toBeInstanceOf(CorruptionError);
+        await expect(requireObject(newest, object)).rejects.toThrow(fileOf(object));
       }
     }
   });

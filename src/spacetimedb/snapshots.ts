@@ -152,8 +152,7 @@ async function decodeObject(
     if (!(cause instanceof CorruptionError)) throw cause;
     // A page that is longer than any page is damaged; a blob may only be longer than our budget.
     const bytes = kind === 'blob' ? plainBytesBound(raw) : 0;
-    if (bytes > plainBytesMax) throw tooLong(path, { bytes, plainBytesMax, cause });
-    throw new CorruptionError(`${path} cannot be decompressed: ${cause.message}`, { cause, facts: { path } });
+    throw bytes > plainBytesMax ? tooLong(path, { bytes, plainBytesMax, cause }) : cause;
   }
 }
 
