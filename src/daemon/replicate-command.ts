@@ -13,7 +13,7 @@ import { identifyWriter } from '../replicate/writer.ts';
 import { classifyDirectory } from '../spacetimedb/classify-directory.ts';
 import { type Destination, openDestination } from './destination.ts';
 import { combineExitCodes, exitCodeOfError } from './exit-code.ts';
-import { type OnSignal, Shutdown } from './shutdown.ts';
+import { Shutdown, type Signals } from './shutdown.ts';
 import { runAll } from './supervisor.ts';
 
 /** After how long without any answer one pass (`-once`) gives up; the service never does. */
@@ -27,13 +27,15 @@ export interface ReplicateOptions {
   readonly giveUpAfterMs?: number;
   readonly version: string;
   readonly log: Log;
-  readonly onSignal: OnSignal;
+  readonly signals: Signals;
+  /** Ends the process at once: for work that does not end when it is told to. */
+  readonly exit: (code: number) => never;
   readonly clock?: Clock;
 }
 
 /** Failures of single databases are logged; what is thrown here is of the configuration. */
 export async function runReplicate(options: ReplicateOptions): Promise<ExitCode> {
-  const { config, once, version, log, onSignal, clock = systemClock } = options;
+  const { config, once, version, log, signals, exit, clock = systemClock } = options;
   for (const { path } of config.dbs) await requireReplicaDirectory(diskFiles, path, { once });
   await using stack = new AsyncDisposableStack();
   const destinations: Destination[] = [];
@@ -88,7 +90,7 @@ export async function runReplicate(options: ReplicateOptions): Promise<ExitCode>
   const drain = () => {
     for (const replicator of replicators) replicator.drain();
   };
-  using shutdown = new Shutdown({ onSignal, timeoutMs: config.shutdownTimeoutMs, clock, log, drain });
+  using shutdown = new Shutdown({ signals, exit, timeoutMs: config.shutdownTimeoutMs, clock, log, drain });
   const outcomes = await runAll(replicators, { signal: shutdown.signal, log });
   return combineExitCodes(outcomes.map(({ error }) => (error === null ? 0 : exitCodeOfError(error))));
 }

@@ -7,10 +7,18 @@ import { InterruptedError, isAbort } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 
 export type StopSignal = 'SIGINT' | 'SIGTERM';
-export type OnSignal = (handler: (signal: NodeJS.Signals) => void) => () => void;
+export interface Signals {
+  /** Gives what undoes it. */
+  onSignal(handler: (signal: NodeJS.Signals) => void): () => void;
+}
+
+/** After a stop at once, how long what hangs may keep the process. */
+const HANG_MS_MAX = 2_000;
 
 export interface ShutdownOptions {
-  readonly onSignal: OnSignal;
+  readonly signals: Signals;
+  /** Ends the process at once. */
+  readonly exit: (code: number) => never;
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly log: Log;
@@ -24,10 +32,11 @@ export class Shutdown implements Disposable {
   readonly #timer = new AbortController();
   readonly #unlisten: () => void;
   #asked: StopSignal | null = null;
+  #disposed = false;
 
   constructor(options: ShutdownOptions) {
     this.#options = options;
-    this.#unlisten = options.onSignal((signal) => this.#receive(signal === 'SIGINT' ? 'SIGINT' : 'SIGTERM'));
+    this.#unlisten = options.signals.onSignal((signal) => this.#receive(signal === 'SIGINT' ? 'SIGINT' : 'SIGTERM'));
   }
 
   /** Aborted, with an InterruptedError, when the work must stop at once. */
@@ -47,6 +56,14 @@ export class Shutdown implements Disposable {
     void this.#expire(signal, timeoutMs);
   }
 
+  async #exitWhenHanging({ exitCode, message }: InterruptedError): Promise<void> {
+    const { clock, exit, log } = this.#options;
+    await clock.sleep(HANG_MS_MAX);
+    if (this.#disposed) return;
+    log.error(message);
+    exit(exitCode);
+  }
+
   async #expire(signal: StopSignal, timeoutMs: number): Promise<void> {
     try {
       await this.#options.clock.sleep(timeoutMs, { signal: this.#timer.signal });
@@ -59,10 +76,13 @@ export class Shutdown implements Disposable {
 
   #abort(signal: StopSignal, message: string): void {
     const hint = 'What was acknowledged is safe; the next start goes on from there.';
-    this.#stop.abort(new InterruptedError(message, { signal, hint }));
+    const error = new InterruptedError(message, { signal, hint });
+    this.#stop.abort(error);
+    void this.#exitWhenHanging(error);
   }
 
   [Symbol.dispose](): void {
+    this.#disposed = true;
     this.#unlisten();
     this.#timer.abort();
   }

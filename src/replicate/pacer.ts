@@ -12,7 +12,7 @@ export const IDLE_POLL_MS = 5_000;
 
 export interface PacerOptions {
   readonly clock: Clock;
-  readonly bell: DirectoryBell;
+  readonly bell: Pick<DirectoryBell, 'arm' | 'disarm'>;
   readonly intervalMs: number;
   /** Whether the log has grown since it was last read. */
   readonly hasGrown: () => Promise<boolean>;
