@@ -86,9 +86,11 @@ describe('every document comes back', () => {
     );
   });
   test('head.json', () => {
-    fc.assert(fc.property(headDocument, (made) => {
+    fc.assert(
+      fc.property(headDocument, (made) => {
         expect(decodeHeadDocument(encodeHeadDocument(made))).toEqual(made);
-      }));
+      }),
+    );
   });
 });
 

@@ -70,7 +70,9 @@ const byFirst = (a: LogObject, b: LogObject): number => (a.first < b.first ? -1 
 function isBetter(a: Node, b: Node): boolean {
   if (a.reach !== b.reach) return a.reach > b.reach;
   if (a.object.last !== b.object.last) return a.object.last > b.object.last;
-  return a.object.level > b.object.level;
+  if (a.object.level !== b.object.level) return a.object.level > b.object.level;
+  // Only where a walk begins within objects: less to read before the asked transaction.
+  return a.object.first > b.object.first;
 }
 
 /** Remembers the checksum at each end. @throws CorruptionError on a second one for the same transaction */
