@@ -2,6 +2,7 @@
 import { pino } from 'pino';
 import { type PrettyOptions, prettyFactory } from 'pino-pretty';
 import type { Log, LogFacts } from '../core/log.ts';
+import { escapeControls } from '../core/printable-text.ts';
 import { EventRing, type LogEvent } from './event-ring.ts';
 import { printable, redactText } from './redact.ts';
 
@@ -33,16 +34,9 @@ const LEVEL_WIDTH = 5;
 /** Fields that pino itself writes. Facts of these names get an underscore. */
 const OWN_FIELDS: ReadonlySet<string> = new Set(['time', 'level', 'msg']);
 
-const isBare = (text: string): boolean => /^[!#-~\u00a1-\uffff]+$/.test(text);
+const isBare = (text: string): boolean => /^[^\s"]+$/.test(text);
 
-/** Names from a store or a file system may hold anything: nothing of it may steer the operator's terminal. */
-const escapeControls = (text: string): string =>
-  text.replaceAll(
-    /[\u0000-\u001f\u007f-\u009f]/g,
-    (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
-
-const quote = (text: string): string => (isBare(text) ? text : escapeControls(JSON.stringify(text)));
+const quote = (text: string): string => escapeControls(isBare(text) ? text : JSON.stringify(text));
 
 /** Errors as their message, their hint and the message of what caused them; anything else as JSON, or bare text. */
 function formatFact(name: string, value: unknown): string {

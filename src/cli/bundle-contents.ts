@@ -1,0 +1,94 @@
+/** What is in a support bundle: text files by name. What cannot be had is a note in its place. */
+import type { Config } from '../config/config.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { formatConfig, formatListenAddress } from '../config/print.ts';
+import { systemClock } from '../core/clock.ts';
+import { errorMessage } from '../core/errors.ts';
+import { databaseDocument, formatDatabase } from './databases.ts';
+import type { Session } from './session.ts';
+import { isoTime } from './units.ts';
+import { versionFacts } from './version.ts';
+
+/** A listing is cut here: enough to see its shape. */
+const NAMES_MAX = 20_000;
+const HTTP_TIMEOUT_MS = 3_000;
+
+export interface CollectOptions {
+  readonly giveUpAfterMs: number;
+  readonly signal: AbortSignal;
+}
+
+const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+
+const failed = (error: unknown): string => `could not be collected: ${errorMessage(error)}\n`;
+
+/** What a running service answers; its absence is an answer as well. */
+async function ask(config: Config, path: string, signal: AbortSignal): Promise<string> {
+  if (config.addr === null) return 'not served: the configuration has no `addr`\n';
+  // A service that listens on every interface is asked on this machine.
+  const host = config.addr.host === '0.0.0.0' ? '127.0.0.1' : config.addr.host === '::' ? '::1' : config.addr.host;
+  const url = `http://${formatListenAddress({ host, port: config.addr.port })}${path}`;
+  try {
+    const answer = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(HTTP_TIMEOUT_MS)]) });
+    return `# ${url}: ${answer.status}\n${await answer.text()}`;
+  } catch (error) {
+    signal.throwIfAborted();
+    return `# ${url}: no answer (${errorMessage(error)})\n`;
+  }
+}
+
+/** @param loaded the configuration, or why there is none: then the bundle says that */
+export async function collectBundle(
+  session: Session,
+  loaded: LoadedConfig | Error,
+  options: CollectOptions,
+): Promise<ReadonlyMap<string, string>> {
+  const files = new Map<string, string>();
+  const { signal } = options;
+  files.set(
+    'versions.json',
+    json({ ...versionFacts(session.io, session.version), collectedAt: isoTime(systemClock.now()) }),
+  );
+  if (loaded instanceof Error) {
+    files.set('configuration.txt', failed(loaded));
+    return files;
+  }
+  const { config, file, origins } = loaded;
+  files.set('configuration.yml', `# ${file}\n${formatConfig(config, { origins })}`);
+  const [{ openLog }, { describeDatabases }, { listNames }] = await Promise.all([
+    import('../daemon/open-log.ts'),
+    import('../daemon/describe-databases.ts'),
+    import('../daemon/list-names.ts'),
+  ]);
+  // What the collecting itself has to say belongs into the bundle, not on the terminal.
+  const log = openLog({ level: 'debug', format: 'json', stream: { write: () => true } });
+  const described = await describeDatabases(config, { ...options, log });
+  const now = systemClock.now();
+  files.set('databases.txt', `${described.map((each) => formatDatabase(each, now)).join('\n\n')}\n`);
+  files.set('databases.json', json(described.map(databaseDocument)));
+  files.set('service-health.txt', await ask(config, '/readyz', signal));
+  files.set('service-metrics.txt', await ask(config, '/metrics', signal));
+  for (const [index, { replica }] of config.dbs.entries()) {
+    const heading = `# ${described[index]?.destination}\n`;
+    try {
+      const listing = { ...options, requestTimeoutMs: config.requestTimeoutMs, namesMax: NAMES_MAX, log };
+      const { names, cut } = await listNames(replica.url, listing);
+      const lines = names.map(({ key, size }) => `${String(size).padStart(12)} ${JSON.stringify(key).slice(1, -1)}\n`);
+      files.set(
+        `names/${index + 1}.txt`,
+        heading + lines.join('') + (cut ? `# only the first ${NAMES_MAX} names\n` : ''),
+      );
+    } catch (error) {
+      signal.throwIfAborted();
+      files.set(`names/${index + 1}.txt`, heading + failed(error));
+    }
+  }
+  files.set(
+    'events.ndjson',
+    log
+      .events()
+      .map((event) => `${JSON.stringify(event)}\n`)
+      .join(''),
+  );
+  return files;
+}

@@ -1,0 +1,32 @@
+/** What one run of the program shares between `main` and the command that it chose. */
+import { defaultConfigPath, type LoadedConfig, loadConfigWithOrigins } from '../config/load.ts';
+import type { DatabaseConfig } from '../config/config.ts';
+import type { Io } from './io.ts';
+
+export interface Session {
+  readonly io: Io;
+  readonly version: string;
+  /** What a command returns. */
+  exitCode: number;
+  /** Values of flags that are options of the configuration, by name. */
+  flags: Readonly<Record<string, string | undefined>>;
+}
+
+export interface LoadForCommand {
+  /** `-config`; undefined: the default file. */
+  readonly config?: string | undefined;
+  /** Databases from the arguments: then no file is read unless one is named. */
+  readonly dbs?: readonly DatabaseConfig[];
+  /** Whether the command needs no file at all. */
+  readonly fileless?: boolean;
+}
+
+/** @throws ConfigurationError, LocalFileError */
+export function loadForCommand(
+  session: Session,
+  { config, dbs, fileless = false }: LoadForCommand,
+): Promise<LoadedConfig> {
+  const { io, flags } = session;
+  const path = config ?? (fileless ? null : defaultConfigPath(io.env));
+  return loadConfigWithOrigins({ path, env: io.env, flags, ...(dbs ? { dbs } : {}) });
+}
