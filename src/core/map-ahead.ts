@@ -43,7 +43,7 @@ export async function* mapAhead<T, R>(
       const [first] = begun;
       if (first !== undefined && (pull === null || (await isSettledFirst(first, pull)))) {
         yield await first;
-        begun.shift();
+        void begun.shift();
       } else if (pull !== null) {
         await pull;
       } else if (ended && begun.length === 0) {

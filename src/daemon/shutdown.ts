@@ -32,7 +32,6 @@ export class Shutdown implements Disposable {
   readonly #timer = new AbortController();
   readonly #unlisten: () => void;
   #asked: StopSignal | null = null;
-  #disposed = false;
 
   constructor(options: ShutdownOptions) {
     this.#options = options;
@@ -57,21 +56,26 @@ export class Shutdown implements Disposable {
   }
 
   async #exitWhenHanging({ exitCode, message }: InterruptedError): Promise<void> {
-    const { clock, exit, log } = this.#options;
-    await clock.sleep(HANG_MS_MAX);
-    if (this.#disposed) return;
+    const { exit, log } = this.#options;
+    if (!(await this.#sleep(HANG_MS_MAX))) return;
     log.error(message);
     exit(exitCode);
   }
 
   async #expire(signal: StopSignal, timeoutMs: number): Promise<void> {
+    if (!(await this.#sleep(timeoutMs))) return;
+    this.#abort(signal, `not all was stored within the shutdown timeout of ${timeoutMs / 1000} s`);
+  }
+
+  /** False when all had ended before. */
+  async #sleep(ms: number): Promise<boolean> {
     try {
-      await this.#options.clock.sleep(timeoutMs, { signal: this.#timer.signal });
+      await this.#options.clock.sleep(ms, { signal: this.#timer.signal });
+      return true;
     } catch (error) {
-      if (isAbort(error)) return;
+      if (isAbort(error)) return false;
       throw error;
     }
-    this.#abort(signal, `not all was stored within the shutdown timeout of ${timeoutMs / 1000} s`);
   }
 
   #abort(signal: StopSignal, message: string): void {
@@ -82,7 +86,6 @@ export class Shutdown implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#disposed = true;
     this.#unlisten();
     this.#timer.abort();
   }

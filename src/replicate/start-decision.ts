@@ -41,7 +41,7 @@ export type StartDecision =
 
 interface Row {
   readonly when: (facts: StartFacts) => boolean;
-  readonly then: StartDecision;
+  readonly outcome: StartDecision;
 }
 
 const stop = (because: Extract<StartDecision, { kind: 'stop' }>['because']): StartDecision => ({
@@ -51,24 +51,24 @@ const stop = (because: Extract<StartDecision, { kind: 'stop' }>['because']): Sta
 
 /** The first row that holds decides. Each row may rely on those above it. */
 const ROWS: readonly Row[] = [
-  { when: ({ local }) => local === 'absent', then: { kind: 'wait-for-log' } },
-  { when: ({ head }) => head === 'other-owner', then: stop('other-owner') },
-  { when: ({ head }) => head === 'unproven', then: { kind: 'wait-for-lease' } },
-  { when: ({ head, otherIdentity }) => head !== 'empty' && otherIdentity, then: stop('replaced') },
-  { when: ({ agreement }) => agreement === 'gap', then: stop('gap') },
-  { when: ({ agreement }) => agreement === 'shorter' || agreement === 'differs', then: stop('rolled-back') },
+  { when: ({ local }) => local === 'absent', outcome: { kind: 'wait-for-log' } },
+  { when: ({ head }) => head === 'other-owner', outcome: stop('other-owner') },
+  { when: ({ head }) => head === 'unproven', outcome: { kind: 'wait-for-lease' } },
+  { when: ({ head, otherIdentity }) => head !== 'empty' && otherIdentity, outcome: stop('replaced') },
+  { when: ({ agreement }) => agreement === 'gap', outcome: stop('gap') },
+  { when: ({ agreement }) => agreement === 'shorter' || agreement === 'differs', outcome: stop('rolled-back') },
   {
     when: ({ head, agreement, conditional }) => head === 'released' && agreement === 'agrees' && conditional,
-    then: { kind: 'continue' },
+    outcome: { kind: 'continue' },
   },
-  { when: ({ agreement }) => agreement === 'agrees', then: { kind: 'begin', reason: 'takeover', parent: true } },
-  { when: ({ local }) => local === 'above-zero-baseless', then: stop('no-base') },
-  { when: ({ head }) => head === 'empty', then: { kind: 'begin', reason: 'first', parent: false } },
-  { when: () => true, then: { kind: 'begin', reason: 'takeover', parent: false } },
+  { when: ({ agreement }) => agreement === 'agrees', outcome: { kind: 'begin', reason: 'takeover', parent: true } },
+  { when: ({ local }) => local === 'above-zero-baseless', outcome: stop('no-base') },
+  { when: ({ head }) => head === 'empty', outcome: { kind: 'begin', reason: 'first', parent: false } },
+  { when: () => true, outcome: { kind: 'begin', reason: 'takeover', parent: false } },
 ];
 
 export function decideStart(facts: StartFacts): StartDecision {
   const row = ROWS.find(({ when }) => when(facts));
   // The last row always holds.
-  return (row as Row).then;
+  return (row as Row).outcome;
 }
