@@ -43,6 +43,7 @@ function describe(error: CommanderError, command: Command): string {
     case 'commander.unknownOption': {
       const name = quoted.replace(/=.*$/s, '').replace(/^--?/, '');
       const known = command.options.map((option) => flagTerm(option).replace(/^-| .*$/g, ''));
+      if (known.includes(name)) return `-${name} is a switch and takes no value but true and false`;
       const nearest = didYouMean(name, known).replace(/mean (.*)\?/, 'mean -$1?');
       return `unknown flag -${name}${of}${nearest}`;
     }

@@ -10,7 +10,7 @@ export interface HelpFacts {
   readonly examples: readonly (readonly [command: string, purpose: string])[];
 }
 
-const TERM_COLUMNS_MAX = 26;
+const TERM_COLUMNS_MAX = 30;
 const WIDTH = 110;
 
 /** `-if-db-not-exists`, `-o DIR`. */
