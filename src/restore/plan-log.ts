@@ -25,6 +25,8 @@ export interface NoLog {
   readonly why: string;
   /** Null where nothing is missing: the log just does not begin early enough. */
   readonly hole: LineHole | null;
+  /** Where the log ends all the same; null where it holds nothing. */
+  readonly end: Position | null;
 }
 
 /** How many beginnings of one segment are tried before the one that holds the snapshot's commit is good enough. */
@@ -33,10 +35,10 @@ const BEGINNINGS_MAX = 8;
 /** The whole log, from offset 0. */
 export function logFromZero(log: LineLog): FoundLog | NoLog {
   const { steps, end, hole } = walkLine(log.line, { ...log, from: txOffset(0n) });
-  if (hole !== null) return { why: describeHole(hole), hole };
+  if (hole !== null) return { why: describeHole(hole), hole, end };
   const [first] = steps;
-  if (end === null || first === undefined) return { why: 'it holds no commit', hole: null };
-  if (first.object.first !== 0n) return { why: `it begins at transaction ${first.object.first}`, hole: null };
+  if (end === null || first === undefined) return { why: 'it holds no commit', hole, end };
+  if (first.object.first !== 0n) return { why: `it begins at transaction ${first.object.first}`, hole, end };
   return found(steps, end, { commitFromManifest: false, timeBefore: timeBefore(steps, log) });
 }
 
@@ -50,15 +52,15 @@ export function logForSnapshot(tx: TxOffset, { commit, header }: ManifestFacts, 
   }
   const next = commit === null ? txOffset(tx + 1n) : txOffset(commit.position.tx + 1n);
   const after = walkLine(log.line, { ...log, from: next });
-  if (after.hole !== null) return { why: describeHole(after.hole), hole: after.hole };
+  if (after.hole !== null) return { ...after, why: describeHole(after.hole) };
   const [follower] = after.steps;
   if (follower !== undefined && !follows(follower.object, next, commit?.position ?? null)) {
-    return { why: `the log goes on at transaction ${follower.object.first} only`, hole: null };
+    return { ...after, why: `the log goes on at transaction ${follower.object.first} only` };
   }
   const timing = { commitFromManifest: commit !== null, timeBefore: header.time };
   if (after.end !== null && follower !== undefined) return found(after.steps, after.end, timing);
   // A snapshot that the log does not reach is ignored by a server: its commit must be there.
-  if (commit === null) return { why: 'the log does not hold its commit, nor what follows', hole: null };
+  if (commit === null) return { ...after, why: 'the log does not hold its commit, nor what follows' };
   return found([], { ...commit.position, time: header.time }, timing);
 }
 

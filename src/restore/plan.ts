@@ -134,7 +134,8 @@ function noPlanError(input: PlanInput, generation: GenerationName, refused: read
       facts,
     });
   }
-  if (point !== null || refused.some(({ hole }) => hole !== null)) {
+  const isWhole = refused.some(({ end }) => end !== null && point !== null && end.tx >= point.tx);
+  if ((point !== null && !isWhole) || refused.some(({ hole }) => hole !== null)) {
     const stored =
       point === null ? '' : `, which is stored up to ${formatPosition(point)} by ${target ? 'the plan' : 'its head'}`;
     return new CorruptionError(`log objects are missing in generation ${generation}${stored}: ${reasons}`, {

@@ -5,13 +5,11 @@ import { decodeFormatDocument, type FormatDocument } from '../layout/format-docu
 import { decodeGenerationDocument, type GenerationDocument } from '../layout/generation-document.ts';
 import { decodeHeadDocument } from '../layout/head-document.ts';
 import { FORMAT_KEY, type GenerationName, GENERATIONS_PREFIX, generationKey, HEAD_KEY } from '../layout/keys.ts';
+import { DOCUMENT_BYTES_MAX } from '../layout/json-document.ts';
 import { readListing } from '../layout/listing.ts';
 import { ObjectNotFoundError, readBody, type ReplicaClient } from '../replica/replica-client.ts';
 import { concurrently } from './concurrently.ts';
 import type { StoreView } from './plan-types.ts';
-
-/** Our documents have less than 2 KiB. */
-const DOCUMENT_BYTES_MAX = 64 * 1024;
 
 export interface ReadStoreOptions {
   readonly client: ReplicaClient;

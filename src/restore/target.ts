@@ -19,6 +19,8 @@ export interface RestoreTarget {
   readonly path: string;
   readonly exists: boolean;
   readonly staging: 'beside' | 'inside';
+  /** An existing directory on the file system that will hold the target. */
+  readonly disk: string;
   /** Absolute paths of what an unfinished restore left: removed before this one begins. */
   readonly leftovers: readonly string[];
 }
@@ -50,7 +52,7 @@ export async function inspectTarget(target: string, options: InspectTargetOption
       ...(names === null ? [] : await unfinishedInside(path, names, system)),
       ...(parent === dirname(path) ? await unfinishedBeside(path) : []),
     ];
-    return { path, exists, staging: inside ? 'inside' : 'beside', leftovers };
+    return { path, exists, staging: inside ? 'inside' : 'beside', disk: inside ? path : parent, leftovers };
   } catch (error) {
     if (error instanceof ReplicateError || systemCode(error) === null) throw error;
     throw localFileError('look at the restore target', path, error);

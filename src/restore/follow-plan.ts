@@ -1,0 +1,123 @@
+/** Follows one plan into a staging directory. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fsyncDirectory } from '../core/atomic-file.ts';
+import { CorruptionError, localFileError, UnsupportedFormatError } from '../core/errors.ts';
+import { ObjectNotFoundError } from '../replica/replica-client.ts';
+import { CLOG_DIR, SNAPSHOTS_DIR } from '../spacetimedb/file-names.ts';
+import type { FetchOptions } from './fetch-parts.ts';
+import type { RestorePlan } from './plan-types.ts';
+import type { ProgressMeter } from './progress-meter.ts';
+import { SnapshotMismatchError } from './snapshot-commit.ts';
+import type { TargetSystem } from './target-system.ts';
+import { type WrittenLog, writeLog } from './write-log.ts';
+import { writeSnapshot } from './write-snapshot.ts';
+
+/** An object of the plan is damaged or gone: another plan may do without it. */
+export class UnusableObject extends Error {
+  readonly key: string;
+  readonly reason: Error;
+
+  constructor(key: string, reason: Error) {
+    super(reason.message, { cause: reason });
+    this.key = key;
+    this.reason = reason;
+  }
+}
+
+export interface FollowPlanOptions {
+  /** An existing, empty directory. */
+  readonly directory: string;
+  readonly system: TargetSystem;
+  readonly fetch: FetchOptions;
+  readonly partBytes: number;
+  readonly progress: ProgressMeter;
+}
+
+export interface FollowedPlan extends WrittenLog {
+  /** Of the log and the snapshot. */
+  readonly plainBytes: number;
+}
+
+/** @throws UnusableObject; UnrecoverablePointError, LocalFileError and what the store's client throws */
+export async function followPlan(plan: RestorePlan, options: FollowPlanOptions): Promise<FollowedPlan> {
+  const { directory, progress } = options;
+  const clogDir = await makeIn(directory, CLOG_DIR);
+  const snapshotsDir = await makeIn(directory, SNAPSHOTS_DIR);
+  const snapshotBytes = await followSnapshot(plan, { ...options, snapshotsDir });
+  const log = await followLog(plan, { ...options, clogDir });
+  progress.enter('sync');
+  for (const made of [clogDir, snapshotsDir, directory]) await fsyncDirectory(made);
+  return { ...log, plainBytes: log.plainBytes + snapshotBytes };
+}
+
+async function makeIn(directory: string, name: string): Promise<string> {
+  const path = join(directory, name);
+  try {
+    await mkdir(path);
+    return path;
+  } catch (error) {
+    throw localFileError('create', path, error);
+  }
+}
+
+async function followSnapshot(
+  { snapshot, databaseIdentity }: RestorePlan,
+  { snapshotsDir, ...options }: FollowPlanOptions & { readonly snapshotsDir: string },
+): Promise<number> {
+  if (snapshot === null) return 0;
+  const { fetch, progress } = options;
+  try {
+    const { plainBytes } = await writeSnapshot({
+      ...options,
+      fetch: { ...fetch, onFetched: (bytes) => (progress.fetchedBytes += bytes) },
+      snapshot,
+      databaseIdentity,
+      snapshotsDir,
+      onObject: (bytes) => progress.add({ bytes, objects: 1 }),
+    });
+    progress.add({ bytes: snapshot.manifestBytes });
+    return plainBytes;
+  } catch (error) {
+    // Whatever of it is bad, it is this snapshot that cannot be used.
+    if (isUnusable(error)) throw new UnusableObject(snapshot.manifestKey, error);
+    throw error;
+  }
+}
+
+async function followLog(
+  plan: RestorePlan,
+  { clogDir, ...options }: FollowPlanOptions & { readonly clogDir: string },
+): Promise<WrittenLog> {
+  const { fetch, progress } = options;
+  try {
+    return await writeLog({
+      ...options,
+      fetch: {
+        ...fetch,
+        onFetched: (bytes) => {
+          progress.fetchedBytes += bytes;
+          progress.add({ bytes });
+        },
+      },
+      segments: plan.segments,
+      timeBefore: plan.timeBefore,
+      snapshotCommit: plan.snapshot?.commit ?? null,
+      commitFromManifest: plan.commitFromManifest,
+      clogDir,
+      onObject: () => progress.add({ objects: 1 }),
+    });
+  } catch (error) {
+    if (error instanceof SnapshotMismatchError && plan.snapshot) {
+      throw new UnusableObject(plan.snapshot.manifestKey, error);
+    }
+    const key = isUnusable(error) ? error.facts['key'] : undefined;
+    const isPlanned = plan.segments.some(({ pieces }) => pieces.some(({ object }) => object.key === key));
+    if (isUnusable(error) && typeof key === 'string' && isPlanned) throw new UnusableObject(key, error);
+    throw error;
+  }
+}
+
+/** What another copy of the same commits, or another snapshot, may make good. */
+export const isUnusable = (error: unknown): error is CorruptionError | ObjectNotFoundError | UnsupportedFormatError =>
+  error instanceof CorruptionError || error instanceof ObjectNotFoundError || error instanceof UnsupportedFormatError;

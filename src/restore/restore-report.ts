@@ -1,0 +1,70 @@
+/** What a restore tells while it runs and when it is done: plain data. */
+import type { TimedPosition } from '../core/status.ts';
+import type { TxOffset } from '../core/types.ts';
+import type { GenerationName } from '../layout/keys.ts';
+import type { LinePart } from '../layout/line.ts';
+import type { AbandonedLine, RestorePlan } from './plan-types.ts';
+
+export interface RestoreProgress {
+  readonly phase: 'plan' | 'fetch' | 'sync' | 'done';
+  /** Log objects and the manifest as stored, objects of the snapshot plain. */
+  readonly bytesDone: number;
+  readonly bytesTotal: number;
+  readonly objectsDone: number;
+  readonly objectsTotal: number;
+}
+
+export interface PlanSummary {
+  readonly line: readonly LinePart[];
+  readonly target: TimedPosition;
+  readonly snapshot: {
+    readonly generation: GenerationName;
+    readonly tx: TxOffset;
+    readonly objects: number;
+    readonly plainBytes: number;
+  } | null;
+  readonly segments: number;
+  readonly logObjects: number;
+  /** As stored. */
+  readonly logBytes: number;
+  readonly abandoned: readonly AbandonedLine[];
+}
+
+export interface RestoreReport {
+  /** `exists`: nothing was asked and nothing done, because a database is there. `planned`: a dry run. */
+  readonly outcome: 'restored' | 'exists' | 'planned';
+  /** The line's last generation; null where the store was not asked. */
+  readonly generation: GenerationName | null;
+  readonly databaseIdentity: string | null;
+  readonly snapshot: TxOffset | null;
+  /** The last commit of the restored log, or of the plan; null where the store was not asked. */
+  readonly position: TimedPosition | null;
+  /** Files of the log. */
+  readonly segments: number;
+  /** Written: log and snapshot, without offset indexes. */
+  readonly plainBytes: number;
+  readonly fetchedBytes: number;
+  readonly durationMs: number;
+  /** What an operator must hear of although the restore succeeded: whole sentences. */
+  readonly warnings: readonly string[];
+  readonly plan: PlanSummary | null;
+}
+
+export function summarizePlan(plan: RestorePlan): PlanSummary {
+  const { line, target, snapshot, segments, abandoned } = plan;
+  const objects = segments.flatMap(({ pieces }) => pieces.map(({ object }) => object));
+  return {
+    line,
+    target,
+    snapshot: snapshot && {
+      generation: snapshot.generation,
+      tx: snapshot.tx,
+      objects: snapshot.header.objects,
+      plainBytes: snapshot.header.plainBytes,
+    },
+    segments: segments.length + (plan.commitFromManifest ? 1 : 0),
+    logObjects: objects.length,
+    logBytes: objects.reduce((sum, { size }) => sum + size, 0),
+    abandoned,
+  };
+}
