@@ -15,7 +15,14 @@ test.each([
   ['S3://My_bucket.1x/p', { scheme: 's3', bucket: 'My_bucket.1x', prefix: 'p' }],
   [
     's3://bucket/p?endpoint=http://127.0.0.1:9000&region=eu-central-1&forcePathStyle=false',
-    { scheme: 's3', bucket: 'bucket', prefix: 'p', endpoint: 'http://127.0.0.1:9000', region: 'eu-central-1', forcePathStyle: false },
+    {
+      scheme: 's3',
+      bucket: 'bucket',
+      prefix: 'p',
+      endpoint: 'http://127.0.0.1:9000',
+      region: 'eu-central-1',
+      forcePathStyle: false,
+    },
   ],
 ])('understands %s', (url, expected) => {
   if (url.includes('_')) expect(() => parseReplicaUrl(url)).not.toThrow();

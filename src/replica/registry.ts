@@ -56,7 +56,11 @@ export function parseReplicaUrl(url: string): ReplicaUrl {
   if (!URL.canParse(url)) throw bad(url, 'it cannot be parsed', `Write ${EXAMPLES}.`);
   const parsed = new URL(url);
   if (parsed.username !== '' || parsed.password !== '') {
-    throw bad(url, 'credentials in a URL end up in logs and process lists', 'Give them by the environment or a profile.');
+    throw bad(
+      url,
+      'credentials in a URL end up in logs and process lists',
+      'Give them by the environment or a profile.',
+    );
   }
   if (url.includes('#')) throw bad(url, 'a fragment (#…) means nothing here', 'Write %23 for a # in the name.');
   return scheme === 'file' ? parseFileUrl(url, parsed) : parseS3Url(url, parsed);
@@ -69,7 +73,8 @@ function parseFileUrl(url: string, parsed: URL): FileReplicaUrl {
   if (parsed.host !== '' || /^file:\/\/[^/]/i.test(url)) {
     throw bad(url, 'a file URL has no host', 'Write file:///path, with three slashes.');
   }
-  if (parsed.search !== '' || url.includes('?')) throw bad(url, 'a file URL has no parameters', 'Remove what follows the question mark.');
+  if (parsed.search !== '' || url.includes('?'))
+    throw bad(url, 'a file URL has no parameters', 'Remove what follows the question mark.');
   if (/(^|\/)(\.|%2e){1,2}(\/|$)/i.test(url.slice('file://'.length))) {
     throw bad(url, 'the path holds . or ..', 'Write the plain absolute path.');
   }
@@ -82,7 +87,11 @@ function parseS3Url(url: string, parsed: URL): S3ReplicaUrl {
   const bucket = /^s3:\/\/([^/?]*)/i.exec(url)?.[1] ?? '';
   if (bucket === '') throw bad(url, 'it names no bucket', 'Write s3://bucket/prefix.');
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$/.test(bucket)) {
-    throw bad(url, `${JSON.stringify(bucket)} is no bucket name`, 'A port belongs to ?endpoint=…, not after the bucket.');
+    throw bad(
+      url,
+      `${JSON.stringify(bucket)} is no bucket name`,
+      'A port belongs to ?endpoint=…, not after the bucket.',
+    );
   }
   const prefix = decode(url, parsed.pathname).replace(/^\/+|\/+$/g, '');
   if (prefix.split('/').some((part) => part === '.' || part === '..') || prefix.includes('//')) {
@@ -91,7 +100,10 @@ function parseS3Url(url: string, parsed: URL): S3ReplicaUrl {
   return { scheme: 's3', bucket, prefix, ...parseS3Parameters(url, parsed.searchParams) };
 }
 
-function parseS3Parameters(url: string, parameters: URLSearchParams): Omit<S3ReplicaUrl, 'scheme' | 'bucket' | 'prefix'> {
+function parseS3Parameters(
+  url: string,
+  parameters: URLSearchParams,
+): Omit<S3ReplicaUrl, 'scheme' | 'bucket' | 'prefix'> {
   for (const name of parameters.keys()) {
     if (!isOneOf(S3_PARAMETERS, name)) {
       throw bad(url, `unknown parameter ${JSON.stringify(name)}`, suggest(name, S3_PARAMETERS));
@@ -117,7 +129,8 @@ function parseS3Parameters(url: string, parameters: URLSearchParams): Omit<S3Rep
 
 function checkEndpoint(url: string, endpoint: string): void {
   const hint = 'Write endpoint=http://host:port or endpoint=https://host.';
-  if (!/^https?:\/\//i.test(endpoint) || !URL.canParse(endpoint)) throw bad(url, 'the endpoint is no http(s) URL', hint);
+  if (!/^https?:\/\//i.test(endpoint) || !URL.canParse(endpoint))
+    throw bad(url, 'the endpoint is no http(s) URL', hint);
   const { username, password, search, hash } = new URL(endpoint);
   if (username !== '' || password !== '') {
     throw bad(url, 'the endpoint holds credentials', 'Give them by the environment or a profile.');
@@ -128,7 +141,11 @@ function checkEndpoint(url: string, endpoint: string): void {
 /** The URL without what could be secret: credentials, in the URL itself or in its endpoint, and unknown parameters. */
 export function redactUrl(url: string): string {
   const scheme = /^[A-Za-z][A-Za-z0-9+.-]*:/.exec(url)?.[0] ?? '';
-  const [place = '', query] = url.slice(scheme.length).split('#', 1)[0]?.split(/\?(.*)/s, 2) ?? [];
+  const [place = '', query] =
+    url
+      .slice(scheme.length)
+      .split('#', 1)[0]
+      ?.split(/\?(.*)/s, 2) ?? [];
   const parameters = [...new URLSearchParams(query ?? '')].map(
     ([name, value]) => `${name}=${isOneOf(S3_PARAMETERS, name) ? redactAuthority(value) : '…'}`,
   );
@@ -152,11 +169,17 @@ function unknownScheme(url: string, scheme: string): ConfigurationError {
 }
 
 function suggest(name: string, known: readonly string[]): string {
-  const [nearest] = [...known].sort((a, b) => distance(name.toLowerCase(), a.toLowerCase()) - distance(name.toLowerCase(), b.toLowerCase()));
+  const [nearest] = [...known].sort(
+    (a, b) => distance(name.toLowerCase(), a.toLowerCase()) - distance(name.toLowerCase(), b.toLowerCase()),
+  );
   return `Did you mean ${nearest}? Known: ${known.join(', ')}.`;
 }
 
-const isOneOf = <T extends string>(known: readonly T[], value: string): value is T => known.some((name) => name === value);
+const isOneOf = <T extends string>(known: readonly T[], value: string): value is T =>
+  known.some((name) => name === value);
 
 const bad = (url: string, why: string, hint: string): ConfigurationError =>
-  new ConfigurationError(`bad destination ${JSON.stringify(redactUrl(url))}: ${why}`, { hint, facts: { url: redactUrl(url) } });
+  new ConfigurationError(`bad destination ${JSON.stringify(redactUrl(url))}: ${why}`, {
+    hint,
+    facts: { url: redactUrl(url) },
+  });

@@ -9,7 +9,10 @@ export interface RawHttpServer extends AsyncDisposable {
 }
 
 /** Called once for each request, when its head has come. Doing nothing leaves the request without an answer. */
-export type Answer = (socket: Socket, request: { readonly line: string; readonly head: string; readonly count: number }) => void;
+export type Answer = (
+  socket: Socket,
+  request: { readonly line: string; readonly head: string; readonly count: number },
+) => void;
 
 export async function rawHttpServer(answer: Answer): Promise<RawHttpServer> {
   const sockets = new Set<Socket>();

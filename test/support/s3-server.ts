@@ -60,7 +60,9 @@ export async function secondS3Server(): Promise<S3ServerOrSkip> {
   if (minio !== null) return startMinio(minio);
   const moto = await findOnPath('moto_server');
   if (moto !== null) return startMoto(moto);
-  return { skip: 'no second S3 server: STDB_TEST_S3_SECOND_ENDPOINT is not set, neither minio nor moto_server is on PATH' };
+  return {
+    skip: 'no second S3 server: STDB_TEST_S3_SECOND_ENDPOINT is not set, neither minio nor moto_server is on PATH',
+  };
 }
 
 function fromEnvironment(variable: string, name: string): S3Server | null {
@@ -130,7 +132,12 @@ const startMinio = (binary: string): Promise<S3Server> =>
   startBinary({
     name: 'minio',
     command: (port, data) => [binary, 'server', '--address', `127.0.0.1:${port}`, data],
-    env: { MINIO_ROOT_USER: ACCESS_KEY, MINIO_ROOT_PASSWORD: SECRET_KEY, MINIO_UPDATE: 'off', MINIO_CALLHOME_ENABLE: 'off' },
+    env: {
+      MINIO_ROOT_USER: ACCESS_KEY,
+      MINIO_ROOT_PASSWORD: SECRET_KEY,
+      MINIO_UPDATE: 'off',
+      MINIO_CALLHOME_ENABLE: 'off',
+    },
     ready: '/minio/health/ready',
     keepsFiles: false,
   });
@@ -146,7 +153,7 @@ const startMoto = (binary: string): Promise<S3Server> =>
 
 interface BinaryServer {
   readonly name: string;
-  command(port: number, data: string): readonly string[];
+  readonly command: (port: number, data: string) => readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly ready: string;
   readonly keepsFiles: boolean;
@@ -171,7 +178,10 @@ async function startBinary({ name, command, env, ready, keepsFiles }: BinaryServ
 }
 
 function server(facts: Partial<S3Server> & Pick<S3Server, 'name' | 'endpoint' | 'directory' | 'stop'>): S3Server {
-  const credentials = { accessKeyId: facts.accessKeyId ?? ACCESS_KEY, secretAccessKey: facts.secretAccessKey ?? SECRET_KEY };
+  const credentials = {
+    accessKeyId: facts.accessKeyId ?? ACCESS_KEY,
+    secretAccessKey: facts.secretAccessKey ?? SECRET_KEY,
+  };
   return {
     ...facts,
     ...credentials,

@@ -10,7 +10,8 @@ const mayCreate = (client: ReplicaClient): boolean => client.conditional !== 'no
 const maySwap = (client: ReplicaClient): boolean => client.conditional === 'full';
 
 export function checkConditions(check: Check): void {
-  const checkCreate: Check = (name, run) => check(name, async (client) => (mayCreate(client) ? run(client) : undefined));
+  const checkCreate: Check = (name, run) =>
+    check(name, async (client) => (mayCreate(client) ? run(client) : undefined));
   const checkSwap: Check = (name, run) => check(name, async (client) => (maySwap(client) ? run(client) : undefined));
 
   checkCreate('ifAbsent creates', async (client) => {

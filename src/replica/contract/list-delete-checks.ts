@@ -22,7 +22,17 @@ export function checkLists(check: Check): void {
     ]);
   });
   check('keys come in the order of their bytes, whatever the directories', async (client) => {
-    const keys = ['log/0/a', 'log/0-b/a', 'log/0.c/a', 'log/00/a', 'log/1/a', 'log/a/b/c', 'log/a/b.d', 'log/a/b-e', 'log/A/x'];
+    const keys = [
+      'log/0/a',
+      'log/0-b/a',
+      'log/0.c/a',
+      'log/00/a',
+      'log/1/a',
+      'log/a/b/c',
+      'log/a/b.d',
+      'log/a/b-e',
+      'log/A/x',
+    ];
     await putMany(client, keys);
     assert.deepEqual(await listKeys(client, ''), [...keys].sort(compareKeys));
   });
@@ -34,7 +44,13 @@ export function checkLists(check: Check): void {
   check('a prefix is a string, not a directory', async (client) => {
     await putMany(client, ['packs/00/a', 'packs/01/b', 'packs/0f/c', 'packs/10/d', 'pack.json']);
     assert.deepEqual(await listKeys(client, 'packs/0'), ['packs/00/a', 'packs/01/b', 'packs/0f/c']);
-    assert.deepEqual(await listKeys(client, 'pack'), ['pack.json', 'packs/00/a', 'packs/01/b', 'packs/0f/c', 'packs/10/d']);
+    assert.deepEqual(await listKeys(client, 'pack'), [
+      'pack.json',
+      'packs/00/a',
+      'packs/01/b',
+      'packs/0f/c',
+      'packs/10/d',
+    ]);
     assert.deepEqual(await listKeys(client, 'packs/01/b'), ['packs/01/b']);
     assert.deepEqual(await listKeys(client, 'packs/01/bc'), []);
   });

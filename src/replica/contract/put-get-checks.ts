@@ -132,7 +132,16 @@ export function checkPutAndGet(check: Check, { largeBytes }: { readonly largeByt
     await assertHolds(client, KEY, fresh);
   });
   check('odd characters in keys are kept apart', async (client) => {
-    const keys = ['extra/a b', 'extra/a+b', 'extra/a%20b', 'extra/a&b=c', "extra/a'b", 'extra/ü', 'extra/a,b;c@d', 'extra/日本'];
+    const keys = [
+      'extra/a b',
+      'extra/a+b',
+      'extra/a%20b',
+      'extra/a&b=c',
+      "extra/a'b",
+      'extra/ü',
+      'extra/a,b;c@d',
+      'extra/日本',
+    ];
     for (const key of keys) await client.put(key, text(key));
     for (const key of keys) assert.equal(Buffer.from(await readAll(client, key)).toString(), key);
   });

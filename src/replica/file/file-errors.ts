@@ -11,7 +11,18 @@ export class StoreFullError extends LocalFileError {
 
 const REFUSED = new Set(['EACCES', 'EPERM']);
 const FULL = new Set(['ENOSPC', 'EDQUOT']);
-const PASSING = new Set(['EIO', 'ESTALE', 'ETIMEDOUT', 'EMFILE', 'ENFILE', 'EBUSY', 'ENOTCONN', 'EHOSTDOWN', 'EAGAIN', 'ENOMEM']);
+const PASSING = new Set([
+  'EIO',
+  'ESTALE',
+  'ETIMEDOUT',
+  'EMFILE',
+  'ENFILE',
+  'EBUSY',
+  'ENOTCONN',
+  'EHOSTDOWN',
+  'EAGAIN',
+  'ENOMEM',
+]);
 
 /** Errors that are already in the contract's words, aborts and bugs pass unchanged. */
 export function fileStoreError(action: string, path: string, cause: unknown): unknown {
@@ -36,5 +47,6 @@ export const linkRefused = (path: string): ConfigurationError =>
   });
 
 export const shrank = (path: string, expected: number): UnavailableError =>
-  new UnavailableError(`${path} became shorter while it was read: ${expected} bytes were expected`, { facts: { path } });
-
+  new UnavailableError(`${path} became shorter while it was read: ${expected} bytes were expected`, {
+    facts: { path },
+  });

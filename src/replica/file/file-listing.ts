@@ -1,4 +1,4 @@
-/** Walks a directory tree as if it were a flat, sorted map of keys; one directory's names are in memory at a time per depth. */
+/** Walks a directory tree as if it were a flat, sorted map of keys; in memory are one directory's names for each depth. */
 import type { Dirent } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ export interface FileListing {
   readonly startAfter?: string | undefined;
   readonly signal: AbortSignal;
   /** Bounds one system call. */
-  call<T>(work: Promise<T>): Promise<T>;
+  readonly call: <T>(work: Promise<T>) => Promise<T>;
 }
 
 interface Entry {

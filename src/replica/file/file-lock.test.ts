@@ -32,7 +32,9 @@ async function holdInAnotherProcess(path: string): Promise<{ kill(): Promise<voi
     await acquireFileLock(${JSON.stringify(path)}, { signal: new AbortController().signal, timeoutMs: 5000 });
     console.log('held');
     setInterval(() => {}, 1000);`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   await once(child.stdout, 'data');
   return {
     pid: child.pid ?? -1,
@@ -60,7 +62,9 @@ test('the lock of a live process is waited for, then named', async () => {
   const path = join(root, 'head.json');
   const holder = await holdInAnotherProcess(path);
   try {
-    const error = await client.put('head.json', Buffer.from('2'), { ifMatch: version }).catch((caught: unknown) => caught);
+    const error = await client
+      .put('head.json', Buffer.from('2'), { ifMatch: version })
+      .catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(UnavailableError);
     expect((error as Error).message).toContain(lockPathOf(path));
     expect((error as Error).message).toContain(String(holder.pid));

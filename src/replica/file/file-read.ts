@@ -30,7 +30,8 @@ export async function openObject(path: string): Promise<OpenedObject | null> {
       await file.close();
       return null;
     }
-    const content = stats.size <= HASHED_BYTES_MAX ? await readExactly(file, path, { start: 0, endExclusive: stats.size }) : null;
+    const content =
+      stats.size <= HASHED_BYTES_MAX ? await readExactly(file, path, { start: 0, endExclusive: stats.size }) : null;
     const version = content ? contentVersion(content) : await statVersion(file);
     return { file, content, version, size: stats.size, [Symbol.asyncDispose]: () => file.close() };
   } catch (error) {
@@ -53,7 +54,7 @@ export interface FileBodyOptions {
   readonly path: string;
   readonly range: ByteRange;
   /** Bounds one read, and maps its error. */
-  call<T>(work: Promise<T>): Promise<T>;
+  readonly call: <T>(work: Promise<T>) => Promise<T>;
 }
 
 /** A body that owns its handle: closed at the end, on an error, and when the loop is left. No generator: one that was never begun would not close. */

@@ -9,7 +9,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AssertionError, ConfigurationError, LocalFileError, type ReplicateError } from '../../core/errors.ts';
 import { replicaClientContract } from '../contract/replica-client-contract.ts';
-import { ObjectNotFoundError, readBody, StoreNotFoundError, UnauthorizedError, UnavailableError, UnsupportedByStoreError } from '../replica-client.ts';
+import {
+  ObjectNotFoundError,
+  readBody,
+  StoreNotFoundError,
+  UnauthorizedError,
+  UnavailableError,
+  UnsupportedByStoreError,
+} from '../replica-client.ts';
 import { fileStoreError, StoreFullError } from './file-errors.ts';
 import { FileReplicaClient } from './file-replica-client.ts';
 

@@ -80,7 +80,9 @@ export class MemoryReplicaClient implements ReplicaClient {
       const rest = this.store
         .keys()
         .filter((key) => key.startsWith(prefix) && (after === undefined || compareKeys(key, after) > 0));
-      const page = rest.slice(0, PAGE_KEYS).map((key) => ({ key, size: this.store.objects.get(key)?.bytes.length ?? 0 }));
+      const page = rest
+        .slice(0, PAGE_KEYS)
+        .map((key) => ({ key, size: this.store.objects.get(key)?.bytes.length ?? 0 }));
       for (const object of page) {
         options.signal?.throwIfAborted();
         yield object;

@@ -23,9 +23,9 @@ export class DownloadBody implements AsyncIterableIterator<Uint8Array> {
   #aheadBytes = 0;
   #receivedBytes = 0;
   #ended = false;
-  #failure: unknown;
+  #failure: Error | undefined;
   #wake: (() => void) | undefined;
-  readonly #onAbort = (): void => this.#fail(this.#options.signal?.reason);
+  readonly #onAbort = (): void => this.#fail(reasonOf(this.#options.signal));
 
   constructor(stream: Readable, options: DownloadOptions) {
     this.#stream = stream;
@@ -67,7 +67,10 @@ export class DownloadBody implements AsyncIterableIterator<Uint8Array> {
     const { what, idleTimeoutMs } = this.#options;
     return new Promise((resolve) => {
       const timer = setTimeout(
-        () => this.#fail(new UnavailableError(`${what}: no byte came for ${idleTimeoutMs} ms`, { facts: { idleTimeoutMs } })),
+        () =>
+          this.#fail(
+            new UnavailableError(`${what}: no byte came for ${idleTimeoutMs} ms`, { facts: { idleTimeoutMs } }),
+          ),
         idleTimeoutMs,
       );
       this.#wake = () => {
@@ -95,7 +98,7 @@ export class DownloadBody implements AsyncIterableIterator<Uint8Array> {
     this.#wake?.();
   }
 
-  #fail(error: unknown): void {
+  #fail(error: Error): void {
     // What breaks after the last byte came, or after the reader has left, is no loss.
     if (this.#ended || this.#failure !== undefined) return;
     this.#failure = error;
@@ -111,6 +114,15 @@ export class DownloadBody implements AsyncIterableIterator<Uint8Array> {
 
   #broken(why: string, cause?: unknown): UnavailableError {
     const { what, bytes } = this.#options;
-    return new UnavailableError(`${what}: ${why} after ${this.#receivedBytes} of ${bytes} bytes`, { cause, facts: { bytes } });
+    return new UnavailableError(`${what}: ${why} after ${this.#receivedBytes} of ${bytes} bytes`, {
+      cause,
+      facts: { bytes },
+    });
   }
+}
+
+/** Whoever aborts may give anything as a reason; what is thrown is an error. */
+function reasonOf(signal: AbortSignal | undefined): Error {
+  const reason: unknown = signal?.reason;
+  return reason instanceof Error ? reason : new Error(`aborted: ${String(reason)}`);
 }

@@ -55,7 +55,11 @@ export class S3Connection {
     this.client = client;
     const { credentials, region } = client.config;
     const requestTimeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
-    this.uploads = new sdk.S3Client({ ...clientConfig(options, { socketTimeoutMs: requestTimeoutMs }), credentials, region });
+    this.uploads = new sdk.S3Client({
+      ...clientConfig(options, { socketTimeoutMs: requestTimeoutMs }),
+      credentials,
+      region,
+    });
     this.url = s3Url(options);
     this.bucket = options.bucket;
     this.requestTimeoutMs = requestTimeoutMs;
@@ -92,7 +96,10 @@ export class S3Connection {
     }
   }
 
-  async #attempt<T>({ what, signal, bytes = 0 }: RequestOptions, request: (http: HttpOptions) => Promise<T>): Promise<T> {
+  async #attempt<T>(
+    { what, signal, bytes = 0 }: RequestOptions,
+    request: (http: HttpOptions) => Promise<T>,
+  ): Promise<T> {
     assert(!this.#closed, `${what} by a closed client of ${this.url}`);
     const timeoutMs = this.requestTimeoutMs + Math.ceil((bytes / UPLOAD_RATE_MIN) * 1000);
     using deadline = new Deadline({ timeoutMs, what: `${what} in ${this.url}`, signal });

@@ -40,7 +40,11 @@ const KEY_CODES = new Set([
 const CODELESS = new Set(['NotFound', 'UnknownError', 'Unknown', 'Error', '404']);
 const TOKEN_CODES = new Set(['ExpiredToken', 'ExpiredTokenException', 'InvalidToken', 'TokenRefreshRequired']);
 const DENIED_CODES = new Set(['AccessDenied', 'AllAccessDisabled', 'AccountProblem', 'NotSignedUp', 'Forbidden']);
-const REGION_CODES = new Set(['PermanentRedirect', 'AuthorizationHeaderMalformed', 'IllegalLocationConstraintException']);
+const REGION_CODES = new Set([
+  'PermanentRedirect',
+  'AuthorizationHeaderMalformed',
+  'IllegalLocationConstraintException',
+]);
 const LATER_CODES = new Set([
   'SlowDown',
   'SlowDownRead',
@@ -86,7 +90,9 @@ function answerOf(error: Error): Answer | null {
   };
   const status = $metadata?.httpStatusCode ?? $response?.statusCode;
   if (status === undefined) return null;
-  const region = [$response?.headers?.['x-amz-bucket-region'], Region, BucketRegion].find((it) => typeof it === 'string');
+  const region = [$response?.headers?.['x-amz-bucket-region'], Region, BucketRegion].find(
+    (it) => typeof it === 'string',
+  );
   return { code: error.name, status, message: error.message, region: region as string | undefined };
 }
 
@@ -104,15 +110,23 @@ function answerError(answer: Answer, cause: Error, context: S3ErrorContext): Err
   if (KEY_CODES.has(code)) {
     return new UnauthorizedError(
       message,
-      details('Check the access key id and the secret (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or the profile), and that they belong to this endpoint.'),
+      details(
+        'Check the access key id and the secret (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or the profile), and that they belong to this endpoint.',
+      ),
     );
   }
   if (TOKEN_CODES.has(code)) {
-    return new UnauthorizedError(message, details('The session token is no longer valid: get new temporary credentials.'));
+    return new UnauthorizedError(
+      message,
+      details('The session token is no longer valid: get new temporary credentials.'),
+    );
   }
   if (code === 'RequestTimeTooSkewed') {
     // The SDK learns the store's clock from this answer, and somebody may set ours: another try is worth it.
-    return new UnavailableError(message, details("Set this machine's clock (NTP): it differs too much from the store's."));
+    return new UnavailableError(
+      message,
+      details("Set this machine's clock (NTP): it differs too much from the store's."),
+    );
   }
   if (REGION_CODES.has(code) || status === 301 || status === 307) return wrongRegion(message, details, answer);
   if (code === 'InvalidBucketName') return new ConfigurationError(message, details('Correct the bucket in the URL.'));
@@ -124,15 +138,21 @@ function answerError(answer: Answer, cause: Error, context: S3ErrorContext): Err
   if (DENIED_CODES.has(code) || status === 401 || status === 403) {
     return new UnauthorizedError(
       message,
-      details(`Allow these credentials s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload and s3:ListBucket on ${context.bucket}.`),
+      details(
+        `Allow these credentials s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload and s3:ListBucket on ${context.bucket}.`,
+      ),
     );
   }
   if (status === 404 && CODELESS.has(code)) return new UndecidedAbsence(message, { cause });
   if (code === 'EntityTooLarge') return new UnsupportedByStoreError(message, details());
   if (status === 501 || status === 405) return new RequestRefusedError(message, details());
   if (status >= 500) return new UnavailableError(message, details());
-  if (status >= 400) return new RequestRefusedError(message, details('Check that the endpoint is an S3 store and the region is right.'));
-  return new UnavailableError(message, details('The answer is not that of an S3 store: check the endpoint, and proxies on the way.'));
+  if (status >= 400)
+    return new RequestRefusedError(message, details('Check that the endpoint is an S3 store and the region is right.'));
+  return new UnavailableError(
+    message,
+    details('The answer is not that of an S3 store: check the endpoint, and proxies on the way.'),
+  );
 }
 
 const bucketMissing = (
@@ -140,20 +160,32 @@ const bucketMissing = (
   details: (hint: string) => ErrorDetails,
   { bucket }: S3ErrorContext,
 ): StoreNotFoundError =>
-  new StoreNotFoundError(message, details(`Make the bucket ${bucket}, or correct the URL. Buckets are never created by stdb-replicate.`));
+  new StoreNotFoundError(
+    message,
+    details(`Make the bucket ${bucket}, or correct the URL. Buckets are never created by stdb-replicate.`),
+  );
 
-function wrongRegion(message: string, details: (hint: string) => ErrorDetails, { region, message: said }: Answer): Error {
+function wrongRegion(
+  message: string,
+  details: (hint: string) => ErrorDetails,
+  { region, message: said }: Answer,
+): Error {
   const right = region ?? /expecting '([a-z0-9-]+)'/.exec(said)?.[1];
   return new ConfigurationError(
     message,
-    details(right ? `The bucket is in ${right}: add region=${right} to the URL.` : 'Add region=… of this bucket, or its endpoint=…, to the URL.'),
+    details(
+      right
+        ? `The bucket is in ${right}: add region=${right} to the URL.`
+        : 'Add region=… of this bucket, or its endpoint=…, to the URL.',
+    ),
   );
 }
 
 /** At the start it is a matter of configuration; later the chain merely failed to renew what it had found. */
 function noCredentials(cause: Error, { what, url, answered }: S3ErrorContext): Error {
   const message = `${what} in ${url}: no credentials: ${errorMessage(cause)}`;
-  if (answered) return new UnavailableError(message, { cause, hint: 'The credentials could not be renewed.', facts: { url } });
+  if (answered)
+    return new UnavailableError(message, { cause, hint: 'The credentials could not be renewed.', facts: { url } });
   return new UnauthorizedError(message, {
     cause,
     hint: 'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role.',
@@ -164,14 +196,20 @@ function noCredentials(cause: Error, { what, url, answered }: S3ErrorContext): E
 const CONNECTION_HINTS: readonly (readonly [RegExp, string])[] = [
   [/^(ENOTFOUND|EAI_AGAIN)$/, 'The host name of the endpoint cannot be resolved: check its spelling, and DNS.'],
   [/^ECONNREFUSED$/, 'Nothing listens there: check that the store runs, and the port.'],
-  [/CERT|^ERR_TLS|SELF_SIGNED|UNABLE_TO/, "The store's TLS certificate is not accepted: NODE_EXTRA_CA_CERTS names more authorities."],
+  [
+    /CERT|^ERR_TLS|SELF_SIGNED|UNABLE_TO/,
+    "The store's TLS certificate is not accepted: NODE_EXTRA_CA_CERTS names more authorities.",
+  ],
   [/^EPROTO$|^ERR_SSL|^HPE_/, 'The other side speaks another protocol: check http or https, and the port.'],
 ];
 
 /** Network errors have a system code, time-outs a name; anything else is no matter of the network and passes. */
 function connectionError(error: Error, { what, url }: S3ErrorContext): Error {
   const code = systemCode(error) ?? (error.name === 'TimeoutError' ? 'TimeoutError' : null);
-  const known = code !== null && (/^(E[A-Z]|HPE_|CERT|UNABLE|DEPTH|SELF|TimeoutError|UND_)/.test(code) && !/^ERR_(INVALID|OUT_OF|ASSERT)/.test(code));
+  const known =
+    code !== null &&
+    /^(E[A-Z]|HPE_|CERT|UNABLE|DEPTH|SELF|TimeoutError|UND_)/.test(code) &&
+    !/^ERR_(INVALID|OUT_OF|ASSERT)/.test(code);
   if (!known) return error;
   const hint = CONNECTION_HINTS.find(([pattern]) => pattern.test(code))?.[1];
   const why = error.message === '' ? code : error.message;

@@ -5,7 +5,13 @@
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { freePort } from '../../../test/support/free-port.ts';
-import { type Answer, httpAnswer, type RawHttpServer, rawHttpServer, s3ErrorAnswer } from '../../../test/support/raw-http-server.ts';
+import {
+  type Answer,
+  httpAnswer,
+  type RawHttpServer,
+  rawHttpServer,
+  s3ErrorAnswer,
+} from '../../../test/support/raw-http-server.ts';
 import { ConfigurationError, type ReplicateError } from '../../core/errors.ts';
 import {
   ObjectNotFoundError,
@@ -61,23 +67,36 @@ const listAll = async (client: S3ReplicaClient): Promise<number> => {
 };
 
 describe('a server that hangs', () => {
-  test.each(['put', 'get', 'head', 'list', 'delete', 'large put'] as const)('that never answers: %s', async (operation) => {
-    await withServer(() => undefined, async (client) => {
-      const calls = {
-        put: () => client.put('a', Buffer.from('x')),
-        get: () => client.get('a'),
-        head: () => client.head('a'),
-        list: () => listAll(client),
-        delete: () => client.delete(['a', 'b']),
-        'large put': () => client.put('a', { open: async function* () { yield Buffer.alloc(20_000_000); } }),
-      };
-      expect(await failure(calls[operation]())).toBeInstanceOf(UnavailableError);
-    });
-  });
+  test.each(['put', 'get', 'head', 'list', 'delete', 'large put'] as const)(
+    'that never answers: %s',
+    async (operation) => {
+      await withServer(
+        () => undefined,
+        async (client) => {
+          const calls = {
+            put: () => client.put('a', Buffer.from('x')),
+            get: () => client.get('a'),
+            head: () => client.head('a'),
+            list: () => listAll(client),
+            delete: () => client.delete(['a', 'b']),
+            'large put': () =>
+              client.put('a', {
+                open: async function* () {
+                  yield Buffer.alloc(20_000_000);
+                },
+              }),
+          };
+          expect(await failure(calls[operation]())).toBeInstanceOf(UnavailableError);
+        },
+      );
+    },
+  );
 
   test('that stops in the middle of a body', async () => {
     const stalled: Answer = (socket) =>
-      socket.write(httpAnswer({ status: '200 OK', headers: { 'Content-Length': 1000, ETag: '"e"' }, body: 'only this' }));
+      socket.write(
+        httpAnswer({ status: '200 OK', headers: { 'Content-Length': 1000, ETag: '"e"' }, body: 'only this' }),
+      );
     await withServer(stalled, async (client) => {
       const object = await client.get('a');
       const error = await failure(readBody(object, 1000));
@@ -136,28 +155,49 @@ describe('a broken answer', () => {
   });
 
   test('a connection that is closed instead of an answer', async () => {
-    await withServer((socket) => socket.destroy(), async (client) => {
-      expect(await failure(client.put('a', Buffer.from('x')))).toBeInstanceOf(UnavailableError);
-    });
+    await withServer(
+      (socket) => socket.destroy(),
+      async (client) => {
+        expect(await failure(client.put('a', Buffer.from('x')))).toBeInstanceOf(UnavailableError);
+      },
+    );
   });
 
   test('another part than was asked for', async () => {
     const wrong: Answer = (socket) =>
-      socket.write(httpAnswer({ status: '206 Partial Content', headers: { ETag: '"e"', 'Content-Range': 'bytes 0-3/10' }, body: 'abcd' }));
+      socket.write(
+        httpAnswer({
+          status: '206 Partial Content',
+          headers: { ETag: '"e"', 'Content-Range': 'bytes 0-3/10' },
+          body: 'abcd',
+        }),
+      );
     await withServer(wrong, async (client) => {
-      expect(await failure(client.get('a', { range: { start: 4, endExclusive: 8 } }))).toBeInstanceOf(UnsupportedByStoreError);
+      expect(await failure(client.get('a', { range: { start: 4, endExclusive: 8 } }))).toBeInstanceOf(
+        UnsupportedByStoreError,
+      );
     });
   });
 
   test('all instead of a part', async () => {
-    const whole: Answer = (socket) => socket.write(httpAnswer({ status: '200 OK', headers: { ETag: '"e"' }, body: 'abcdefgh' }));
+    const whole: Answer = (socket) =>
+      socket.write(httpAnswer({ status: '200 OK', headers: { ETag: '"e"' }, body: 'abcdefgh' }));
     await withServer(whole, async (client) => {
-      expect(await failure(client.get('a', { range: { start: 4, endExclusive: 8 } }))).toBeInstanceOf(UnsupportedByStoreError);
+      expect(await failure(client.get('a', { range: { start: 4, endExclusive: 8 } }))).toBeInstanceOf(
+        UnsupportedByStoreError,
+      );
     });
   });
 
   test('a page of another program', async () => {
-    const page: Answer = (socket) => socket.write(httpAnswer({ status: '404 Not Found', headers: { 'Content-Type': 'text/html' }, body: '<html><p>nginx<br></html>' }));
+    const page: Answer = (socket) =>
+      socket.write(
+        httpAnswer({
+          status: '404 Not Found',
+          headers: { 'Content-Type': 'text/html' },
+          body: '<html><p>nginx<br></html>',
+        }),
+      );
     await withServer(page, async (client) => {
       for (const error of [await failure(client.head('a')), await failure(client.get('a'))]) {
         expect(error).not.toBeInstanceOf(ObjectNotFoundError);
@@ -208,16 +248,23 @@ describe('what a store can say', () => {
 
   test('a HEAD is told the region by a header', async () => {
     const moved = httpAnswer({ status: '301 Moved Permanently', headers: { 'x-amz-bucket-region': 'ap-south-1' } });
-    await withServer((socket) => socket.write(moved), async (client) => {
-      const error = await failure(client.head('a'));
-      expect(error).toBeInstanceOf(ConfigurationError);
-      expect(error.hint).toContain('region=ap-south-1');
-    });
+    await withServer(
+      (socket) => socket.write(moved),
+      async (client) => {
+        const error = await failure(client.head('a'));
+        expect(error).toBeInstanceOf(ConfigurationError);
+        expect(error.hint).toContain('region=ap-south-1');
+      },
+    );
   });
 
   test('the client asks once: trying again is for the wrapper', async () => {
     const once: Answer = (socket, { count }) =>
-      socket.write(count === 1 ? s3ErrorAnswer('503 Slow Down', 'SlowDown') : httpAnswer({ status: '200 OK', headers: { ETag: '"e"' } }));
+      socket.write(
+        count === 1
+          ? s3ErrorAnswer('503 Slow Down', 'SlowDown')
+          : httpAnswer({ status: '200 OK', headers: { ETag: '"e"' } }),
+      );
     await withServer(once, async (client, server) => {
       expect(await failure(client.put('a', Buffer.from('x')))).toBeInstanceOf(UnavailableError);
       expect(server.requests).toHaveLength(1);
@@ -233,7 +280,11 @@ describe('what a store can say', () => {
     };
     await withServer(keep, async (client) => {
       await client.put('a', [Buffer.from('abc'), Buffer.from('de')]);
-      await client.put('b', { open: async function* () { yield Buffer.from('abcdef'); } });
+      await client.put('b', {
+        open: async function* () {
+          yield Buffer.from('abcdef');
+        },
+      });
       await client.put('c', Buffer.alloc(0));
     });
     expect(heads.map((head) => /content-length: (\d+)/.exec(head)?.[1])).toEqual(['5', '6', '0']);
@@ -241,7 +292,8 @@ describe('what a store can say', () => {
   });
 
   test('a batch of deletes: failures by key, and what is gone is no failure', async () => {
-    const error = (key: string, code: string): string => `<Error><Key>${key}</Key><Code>${code}</Code><Message>m</Message></Error>`;
+    const error = (key: string, code: string): string =>
+      `<Error><Key>${key}</Key><Code>${code}</Code><Message>m</Message></Error>`;
     const body = `<DeleteResult>${error('p/a', 'AccessDenied')}${error('p/b', 'NoSuchKey')}${error('p/c', 'InternalError')}</DeleteResult>`;
     await using server = await rawHttpServer((socket) => socket.write(httpAnswer({ status: '200 OK', body })));
     await using client = await open(server.endpoint, { prefix: 'p' });
@@ -253,11 +305,22 @@ describe('what a store can say', () => {
 
   test('a store that refuses batches is asked key by key, and not for a batch again', async () => {
     const noBatches: Answer = (socket, { line }) =>
-      socket.write(line.startsWith('POST') ? s3ErrorAnswer('400 Bad Request', 'MissingContentMD5') : httpAnswer({ status: '204 No Content' }));
+      socket.write(
+        line.startsWith('POST')
+          ? s3ErrorAnswer('400 Bad Request', 'MissingContentMD5')
+          : httpAnswer({ status: '204 No Content' }),
+      );
     await withServer(noBatches, async (client, server) => {
       expect(await client.delete(['a', 'b', 'c'])).toEqual([]);
       expect(await client.delete(['d', 'e'])).toEqual([]);
-      expect(server.requests.map((line) => line.split(' ')[0])).toEqual(['POST', 'DELETE', 'DELETE', 'DELETE', 'DELETE', 'DELETE']);
+      expect(server.requests.map((line) => line.split(' ')[0])).toEqual([
+        'POST',
+        'DELETE',
+        'DELETE',
+        'DELETE',
+        'DELETE',
+        'DELETE',
+      ]);
     });
   });
 });
@@ -285,7 +348,14 @@ describe('no connection', () => {
 
 describe('credentials and region', () => {
   const withoutAnything = (): void => {
-    for (const name of ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_PROFILE', 'AWS_REGION', 'AWS_DEFAULT_REGION']) vi.stubEnv(name, undefined);
+    for (const name of [
+      'AWS_ACCESS_KEY_ID',
+      'AWS_SECRET_ACCESS_KEY',
+      'AWS_PROFILE',
+      'AWS_REGION',
+      'AWS_DEFAULT_REGION',
+    ])
+      vi.stubEnv(name, undefined);
     vi.stubEnv('AWS_CONFIG_FILE', '/nonexistent');
     vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', '/nonexistent');
     vi.stubEnv('AWS_EC2_METADATA_DISABLED', 'true');

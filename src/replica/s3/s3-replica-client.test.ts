@@ -60,7 +60,9 @@ function describeParts(server: S3Server): void {
     await using client = await open(server, { bucket: await server.makeBucket() });
     await client.put('packs/a', Buffer.from('first'));
     const options = condition === 'ifAbsent' ? { ifAbsent: true } : { ifMatch: '"0123456789abcdef0123456789abcdef"' };
-    await expect(client.put('packs/a', Buffer.alloc(7 * MIB), options)).rejects.toMatchObject({ code: 'PRECONDITION_FAILED' });
+    await expect(client.put('packs/a', Buffer.alloc(7 * MIB), options)).rejects.toMatchObject({
+      code: 'PRECONDITION_FAILED',
+    });
     expect((await client.head('packs/a')).size).toBe(5);
   });
 
@@ -75,7 +77,11 @@ function describeParts(server: S3Server): void {
         for (;;) yield Buffer.alloc(MIB);
       },
     });
-    const aborted = client.put('packs/a', endless(() => controller.abort(new Error('stop'))), { signal: controller.signal });
+    const aborted = client.put(
+      'packs/a',
+      endless(() => controller.abort(new Error('stop'))),
+      { signal: controller.signal },
+    );
     await expect(aborted).rejects.toThrow('stop');
     const broken = client.put(
       'packs/b',
@@ -114,11 +120,16 @@ function describeRefusals(server: S3Server): void {
 
   test('a store that is known to have no conditions is never asked for one', async () => {
     await using client = await open(server, { bucket: await server.makeBucket(), conditional: 'none' });
-    expect(await failure(client.put('a', Buffer.from('x'), { ifAbsent: true }))).toBeInstanceOf(UnsupportedByStoreError);
+    expect(await failure(client.put('a', Buffer.from('x'), { ifAbsent: true }))).toBeInstanceOf(
+      UnsupportedByStoreError,
+    );
   });
 }
 
-async function open(server: S3Server, options: Partial<S3ReplicaOptions> & { bucket: string }): Promise<S3ReplicaClient> {
+async function open(
+  server: S3Server,
+  options: Partial<S3ReplicaOptions> & { bucket: string },
+): Promise<S3ReplicaClient> {
   const { endpoint, accessKeyId, secretAccessKey } = server;
   return S3ReplicaClient.open({
     endpoint,
@@ -132,7 +143,10 @@ async function open(server: S3Server, options: Partial<S3ReplicaOptions> & { buc
   });
 }
 
-function call(client: S3ReplicaClient, operation: 'put' | 'get' | 'head' | 'list' | 'delete' | 'delete many'): Promise<unknown> {
+function call(
+  client: S3ReplicaClient,
+  operation: 'put' | 'get' | 'head' | 'list' | 'delete' | 'delete many',
+): Promise<unknown> {
   switch (operation) {
     case 'put':
       return client.put('a', Buffer.from('x'));
@@ -166,7 +180,12 @@ async function failure(work: Promise<unknown>): Promise<ReplicateError> {
 
 async function unfinishedUploads(server: S3Server, bucket: string): Promise<unknown[]> {
   const { endpoint, accessKeyId, secretAccessKey } = server;
-  const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials: { accessKeyId, secretAccessKey } });
+  const client = new S3Client({
+    endpoint,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    credentials: { accessKeyId, secretAccessKey },
+  });
   try {
     return (await client.send(new ListMultipartUploadsCommand({ Bucket: bucket }))).Uploads ?? [];
   } finally {

@@ -26,7 +26,13 @@ import { DownloadBody } from './download-body.ts';
 import { uploadInParts } from './multipart-upload.ts';
 import { deleteObjects } from './s3-delete.ts';
 import { S3Connection } from './s3-connection.ts';
-import { BATCH_KEYS, MULTIPART_THRESHOLD_BYTES, PART_BYTES, PART_BYTES_MIN, type S3ReplicaOptions } from './s3-options.ts';
+import {
+  BATCH_KEYS,
+  MULTIPART_THRESHOLD_BYTES,
+  PART_BYTES,
+  PART_BYTES_MIN,
+  type S3ReplicaOptions,
+} from './s3-options.ts';
 
 export class S3ReplicaClient implements ReplicaClient {
   readonly url: string;
@@ -95,7 +101,8 @@ export class S3ReplicaClient implements ReplicaClient {
     });
     const answer = await this.#connection.call({ what, signal }, (http) => this.#connection.client.send(command, http));
     const stream = answer.Body;
-    if (!(stream instanceof Readable)) throw new UnsupportedByStoreError(`${what} in ${this.url}: an answer without a body`);
+    if (!(stream instanceof Readable))
+      throw new UnsupportedByStoreError(`${what} in ${this.url}: an answer without a body`);
     try {
       const { size, bytes } = range ? partOf(answer, range) : wholeOf(answer);
       const body = new DownloadBody(stream, {
@@ -173,7 +180,8 @@ export class S3ReplicaClient implements ReplicaClient {
   }
 
   #checkPower(ifAbsent: boolean, ifMatch: ObjectVersion | undefined): void {
-    if (this.conditional === 'full' || (ifMatch === undefined && (this.conditional === 'create-only' || !ifAbsent))) return;
+    if (this.conditional === 'full' || (ifMatch === undefined && (this.conditional === 'create-only' || !ifAbsent)))
+      return;
     throw new UnsupportedByStoreError(`${this.url} has no such conditional writes`);
   }
 }
@@ -205,8 +213,14 @@ function partOf(answer: SizeHeaders, asked: ByteRange): Extent {
   }
   const [start = 0, last = 0, size = 0] = match.slice(1).map(Number);
   const bytes = last - start + 1;
-  if (start !== asked.start || last + 1 !== Math.min(asked.endExclusive, size) || (answer.ContentLength ?? bytes) !== bytes) {
-    throw new UnsupportedByStoreError(`the store answered ${answer.ContentRange} to bytes=${asked.start}-${asked.endExclusive - 1}`);
+  if (
+    start !== asked.start ||
+    last + 1 !== Math.min(asked.endExclusive, size) ||
+    (answer.ContentLength ?? bytes) !== bytes
+  ) {
+    throw new UnsupportedByStoreError(
+      `the store answered ${answer.ContentRange} to bytes=${asked.start}-${asked.endExclusive - 1}`,
+    );
   }
   return { size, bytes };
 }

@@ -34,7 +34,12 @@ test('key, pattern, skip and times', async () => {
   client.inject({ kind: 'fail-before', operation: 'put', key: /\.pack$/, skip: 1, times: 2 });
   const results: boolean[] = [];
   for (const key of ['a.pack', 'a.zst', 'b.pack', 'c.pack', 'd.pack']) {
-    results.push(await client.put(key, Buffer.from('x')).then(() => true, () => false));
+    results.push(
+      await client.put(key, Buffer.from('x')).then(
+        () => true,
+        () => false,
+      ),
+    );
   }
   expect(results).toEqual([true, true, false, false, true]);
 });
@@ -48,7 +53,13 @@ test('chance comes from the given source', async () => {
     faults: [{ kind: 'fail-before', chance: 0.2, times: 9 }],
   });
   const results: boolean[] = [];
-  for (const key of ['a', 'b', 'c']) results.push(await client.put(key, Buffer.from('x')).then(() => true, () => false));
+  for (const key of ['a', 'b', 'c'])
+    results.push(
+      await client.put(key, Buffer.from('x')).then(
+        () => true,
+        () => false,
+      ),
+    );
   expect(results).toEqual([true, false, true]);
 });
 

@@ -167,7 +167,8 @@ const errorOf = (fault: FaultKind): Error =>
 async function* damaged(body: AsyncIterable<Uint8Array>, fault: FaultKind): AsyncIterable<Uint8Array> {
   let position = 0;
   for await (const chunk of body) {
-    const place = fault.kind === 'corrupt' ? fault.at - position : 'after' in fault ? fault.after - position : chunk.length;
+    const place =
+      fault.kind === 'corrupt' ? fault.at - position : 'after' in fault ? fault.after - position : chunk.length;
     position += chunk.byteLength;
     if (place < 0 || place >= chunk.byteLength) {
       yield chunk;

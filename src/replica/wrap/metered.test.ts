@@ -21,7 +21,11 @@ test('calls, bytes, seconds and failures', async () => {
   faulty.inject({ kind: 'delay', operation: 'put', delayMs: 250 });
   await client.put('a', Buffer.alloc(100));
   await client.put('b', [Buffer.alloc(10), Buffer.alloc(5)]);
-  await client.put('c', { open: async function* () { yield Buffer.alloc(7); } });
+  await client.put('c', {
+    open: async function* () {
+      yield Buffer.alloc(7);
+    },
+  });
   await readBody(await client.get('a', { range: { start: 10, endExclusive: 40 } }), 100);
   await expect(client.head('absent')).rejects.toThrow();
   faulty.inject({ kind: 'fail-before', operation: 'head' });

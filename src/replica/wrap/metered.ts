@@ -75,7 +75,8 @@ class MeteredReplicaClient implements ReplicaClient {
     const counter = this.#operations.put;
     const bytes = bodyBytes(body);
     counter.bytesSent += bytes ?? 0;
-    const counted: PutBody = bytes === null ? { open: () => countChunks(openBody(body), (sent) => (counter.bytesSent += sent)) } : body;
+    const counted: PutBody =
+      bytes === null ? { open: () => countChunks(openBody(body), (sent) => (counter.bytesSent += sent)) } : body;
     return this.#request('put', () => this.#inner.put(key, counted, options));
   }
 

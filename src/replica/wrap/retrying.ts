@@ -75,7 +75,10 @@ class RetryingReplicaClient implements ReplicaClient {
     let last = options.startAfter;
     for (;;) {
       try {
-        for await (const object of this.#inner.list(prefix, last === undefined ? options : { ...options, startAfter: last })) {
+        for await (const object of this.#inner.list(
+          prefix,
+          last === undefined ? options : { ...options, startAfter: last },
+        )) {
           trial.succeed();
           last = object.key;
           yield object;
