@@ -10,7 +10,7 @@ import { act, type CommandFacts, checkPositionals, configFileOption, newCommand 
 import { interruptible } from './interrupt.ts';
 import { writeJson, writeText } from './io.ts';
 import { parseDurationFlag } from './parse-flags.ts';
-import { loadForCommand, type Session } from './session.ts';
+import { loadForCommand, openSessionLog, type Session } from './session.ts';
 import { ageSeconds, counted, humanAge, humanBytes, humanTime, isoTime } from './units.ts';
 
 interface Flags {
@@ -151,11 +151,8 @@ export function databasesCommand(session: Session): Command {
     const giveUpAfterMs = parseDurationFlag('give-up-after', flags.giveUpAfter);
     const { config } = await loadForCommand(session, flags);
     const { io } = session;
-    const [{ openLog }, { describeDatabases }] = await Promise.all([
-      import('../daemon/open-log.ts'),
-      import('../daemon/describe-databases.ts'),
-    ]);
-    const log = openLog({ ...config.log, stream: io.stderr });
+    const { describeDatabases } = await import('../daemon/describe-databases.ts');
+    const log = await openSessionLog(session, config);
     const described = await interruptible(io, { message: 'stopped before all was asked' }, (signal) =>
       describeDatabases(config, { giveUpAfterMs, log, signal }),
     );

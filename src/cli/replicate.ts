@@ -14,7 +14,7 @@ import {
   newCommand,
 } from './command.ts';
 import { isUrl } from './places.ts';
-import { loadForCommand, type Session } from './session.ts';
+import { loadForCommand, openSessionLog, type Session } from './session.ts';
 
 interface Flags {
   readonly config?: string;
@@ -64,11 +64,8 @@ export function replicateCommand(session: Session): Command {
     const databases = positionals.length === 0 ? {} : { dbs: [databaseFrom(command, positionals)], fileless: true };
     const { config } = await loadForCommand(session, { config: file, ...databases });
     const { io, version } = session;
-    const [{ openLog }, { runReplicate }] = await Promise.all([
-      import('../daemon/open-log.ts'),
-      import('../daemon/replicate-command.ts'),
-    ]);
-    const log = openLog({ ...config.log, stream: io.stderr });
+    const { runReplicate } = await import('../daemon/replicate-command.ts');
+    const log = await openSessionLog(session, config);
     return runReplicate({ config, once, log, signals: io.signals, exit: (code) => io.exit(code), version });
   });
 }

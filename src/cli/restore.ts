@@ -20,7 +20,7 @@ import { parseChoice, parseCount, parseDurationFlag } from './parse-flags.ts';
 import { isUrl, requireDatabase } from './places.ts';
 import { ProgressDisplay } from './progress.ts';
 import { formatRestore, type RestoreOutcome, restoreDocument } from './restore-summary.ts';
-import { loadForCommand, type Session } from './session.ts';
+import { loadForCommand, openSessionLog, type Session } from './session.ts';
 
 interface Flags {
   readonly config?: string;
@@ -124,12 +124,9 @@ export function restoreCommand(session: Session): Command {
     const giveUpAfterMs = parseDurationFlag('give-up-after', flags.giveUpAfter);
     const { config, url, target } = await findPlace(session, command, flags);
     const { io } = session;
-    const [{ openLog }, { runRestore }] = await Promise.all([
-      import('../daemon/open-log.ts'),
-      import('../daemon/restore-command.ts'),
-    ]);
+    const { runRestore } = await import('../daemon/restore-command.ts');
     using display = new ProgressDisplay({ mode, stream: io.stderr, monotonic: () => systemClock.monotonic() });
-    const log = openLog({ ...config.log, stream: display.stream });
+    const log = await openSessionLog(session, config, display.stream);
     try {
       const message = `the restore was stopped: ${target} was left as it was`;
       const report = await interruptible(io, { message }, (signal) =>

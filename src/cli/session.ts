@@ -1,7 +1,8 @@
 /** What one run of the program shares between `main` and the command that it chose. */
 import { defaultConfigPath, type LoadedConfig, loadConfigWithOrigins } from '../config/load.ts';
-import type { DatabaseConfig } from '../config/config.ts';
-import type { Io } from './io.ts';
+import type { Config, DatabaseConfig } from '../config/config.ts';
+import type { OperatorLog } from '../daemon/open-log.ts';
+import type { Io, OutputStream } from './io.ts';
 
 export interface Session {
   readonly io: Io;
@@ -29,4 +30,14 @@ export function loadForCommand(
   const { io, flags } = session;
   const path = config ?? (fileless ? null : defaultConfigPath(io.env));
   return loadConfigWithOrigins({ path, env: io.env, flags, ...(dbs ? { dbs } : {}) });
+}
+
+/** The log on stderr, or on what stands for it; NO_COLOR (no-color.org) is honoured. */
+export async function openSessionLog(
+  { io }: Session,
+  { log: options }: Config,
+  stream: OutputStream = io.stderr,
+): Promise<OperatorLog> {
+  const { openLog } = await import('../daemon/open-log.ts');
+  return openLog({ ...options, stream, ...(io.env['NO_COLOR'] ? { color: false } : {}) });
 }
