@@ -4,7 +4,7 @@ import type { Log } from '../core/log.ts';
 import type { StoreCounters } from '../core/status.ts';
 import { openReplicaClient } from '../replica/registry.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
-import { MeteredReplicaClient } from '../replica/wrap/metered.ts';
+import { meteredClient } from '../replica/wrap/metered.ts';
 import { retryingClient } from '../replica/wrap/retrying.ts';
 
 export interface DestinationOptions {
@@ -24,11 +24,11 @@ export interface Destination {
 
 export async function openDestination(url: string, options: DestinationOptions): Promise<Destination> {
   const { requestTimeoutMs, create = false, giveUpAfterMs, clock, log } = options;
-  const metered = new MeteredReplicaClient(await openReplicaClient(url, { requestTimeoutMs, create }), { clock });
-  const client = retryingClient(metered, {
+  const metered = meteredClient(await openReplicaClient(url, { requestTimeoutMs, create }), { clock });
+  const client = retryingClient(metered.client, {
     clock,
     log,
     ...(giveUpAfterMs === null ? {} : { giveUpAfterMs }),
   });
-  return { client, counters: () => metered.counters };
+  return { client, counters: metered.counters };
 }
