@@ -62,7 +62,8 @@ export function plainBytes(bytes: Buffer): Buffer {
   return Buffer.concat(plain);
 }
 
-function cutCommits(bytes: Buffer): RecordedCommit[] {
+/** Whole commits of a segment's plain bytes. */
+export function cutCommits(bytes: Buffer): RecordedCommit[] {
   const isVersion0 = bytes[6] === 0;
   const headerBytes = isVersion0 ? 14 : 22;
   const commits: RecordedCommit[] = [];

@@ -1,10 +1,13 @@
 /** What lies in a `file:` store, read from its names and small documents alone: independent of the program. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { cutCommits, plainBytes } from './recorded-database.ts';
 
 export interface StoredLogObject {
   readonly key: string;
   readonly generation: string;
+  /** The name of the source's segment: its first transaction, 20 digits. */
+  readonly segment: string;
   readonly first: bigint;
   readonly last: bigint;
   readonly prev: string;
@@ -82,7 +85,8 @@ export async function readStored(root: string): Promise<StoredDatabase> {
 function parseLogKey(key: string, bytes: number): StoredLogObject[] {
   const [, first, last, prev, crc] = LOG_NAME.exec(basename(key)) ?? [];
   if (first === undefined || last === undefined || prev === undefined || crc === undefined) return [];
-  return [{ key, generation: key.split('/')[1] ?? '', first: BigInt(first), last: BigInt(last), prev, crc, bytes }];
+  const [, generation = '', , , segment = ''] = key.split('/');
+  return [{ key, generation, segment, first: BigInt(first), last: BigInt(last), prev, crc, bytes }];
 }
 
 export interface LineFacts {
@@ -116,4 +120,24 @@ export function lineOf({ generations }: StoredDatabase, head: string): LineFacts
     return object.prev === before.crc ? [] : [`${object.key} does not join ${before.key}`];
   });
   return { objects, beyondParentPoints, faults };
+}
+
+/**
+ * The line's log unpacked: for each segment's name its header and commits. Of an object that goes on beyond a parent point
+ * the child's commits count.
+ */
+export async function readLineSegments(root: string, { objects }: LineFacts): Promise<Map<string, Buffer>> {
+  const segments = new Map<string, Buffer>();
+  let nextTx = objects[0]?.first ?? 0n;
+  for (const [index, { key, segment }] of objects.entries()) {
+    const plain = plainBytes(await readFile(join(root, key)));
+    const until = objects[index + 1]?.first ?? null;
+    const commits = cutCommits(plain).filter(
+      ({ firstTx, lastTx }) => firstTx >= nextTx && (until === null || lastTx < until),
+    );
+    nextTx = (commits.at(-1)?.lastTx ?? nextTx - 1n) + 1n;
+    const begun = segments.get(segment) ?? plain.subarray(0, 10);
+    segments.set(segment, Buffer.concat([begun, ...commits.map(({ bytes }) => bytes)]));
+  }
+  return segments;
 }

@@ -8,7 +8,7 @@ import { vectorDirectory } from '../../test/vectors/vectors.ts';
 import { LagWatch } from './lag-watch.ts';
 import { milliseconds, say } from './words.ts';
 
-/** A commit this many transactions before the middle is the last one before the kill: rotation then meets a dead program. */
+/** Killed while this transaction is half written; the log rotates at 147, while nobody looks. */
 const KILL_AT = 120n;
 const RESTART_AT = 160n;
 const COMMIT_PAUSES_MS = [5, 12, 45, 20, 8, 60, 15];
@@ -36,6 +36,7 @@ export async function play({ recorded, growing, config, addr }: Stage): Promise<
   const lags = new LagWatch(addr);
   let program = start();
   let catchUpMs = 0;
+  let storedAtKill = -1n;
   const last = lastTxOf(recorded);
   try {
     await program.says(/waiting for a commit log/);
@@ -44,16 +45,20 @@ export async function play({ recorded, growing, config, addr }: Stage): Promise<
     let isAlive = true;
     while (!growing.isComplete) {
       const tx = growing.lastTx + 1n;
-      await growing.writeCommit({ cuts: cutsOf(tx), pause: () => delay(TORN_PAUSE_MS) });
-      if (isAlive) lags.wrote(growing.lastTx);
-      await happen(growing, tx);
-      if (tx === KILL_AT) {
+      const kill = async (): Promise<void> => {
+        if (!isAlive || tx !== KILL_AT) return;
+        isAlive = false;
         program.kill('SIGKILL');
         await program.ended();
-        isAlive = false;
         lags.forgetUnstored();
-        say(`killed with SIGKILL at transaction ${tx}; stored so far: up to ${lags.storedTx}. The database goes on`);
-      }
+        storedAtKill = lags.storedTx;
+        say(
+          `killed with SIGKILL while transaction ${tx} is half written; ${lags.storedTx} is stored. The database goes on`,
+        );
+      };
+      await growing.writeCommit({ cuts: cutsOf(tx), pause: () => delay(TORN_PAUSE_MS).then(kill) });
+      if (isAlive) lags.wrote(growing.lastTx);
+      await happen(growing, tx);
       if (tx === RESTART_AT) {
         const since = performance.now();
         program = start();
@@ -61,7 +66,7 @@ export async function play({ recorded, growing, config, addr }: Stage): Promise<
         catchUpMs = performance.now() - since;
         isAlive = true;
         say(
-          `started again (process ${program.pid}): ${RESTART_AT - KILL_AT} transactions caught up in ${milliseconds(catchUpMs)}`,
+          `started again (process ${program.pid}): ${tx - storedAtKill} transactions caught up in ${milliseconds(catchUpMs)}`,
         );
       }
       if (tx % REST_EVERY === 0n && isAlive) {

@@ -10,7 +10,7 @@ import { freePort } from '../../test/support/free-port.ts';
 import { GrowingDatabase } from '../../test/support/growing-database.ts';
 import { runProgram } from '../../test/support/program.ts';
 import { commitsOf, type RecordedDatabase, readDatabase } from '../../test/support/recorded-database.ts';
-import { lineOf, readHead, readStored } from '../../test/support/stored-log.ts';
+import { lineOf, readHead, readLineSegments, readStored } from '../../test/support/stored-log.ts';
 import { vectorDirectory } from '../../test/vectors/vectors.ts';
 import { play, type Played } from './play.ts';
 import { bold, bytes, green, milliseconds, proven, quantile, red, row, say, title } from './words.ts';
@@ -89,6 +89,13 @@ async function account({ recorded, store, played, restoreMs, comparison }: Facts
   const transactions = sent.reduce((sum, { first, last }) => sum + last - first + 1n, 0n);
   check(transactions === BigInt(commits.length) ? [] : [`${transactions} transactions were sent`], 'not each one once');
   check(head.released ? [] : ['head.json is not released'], 'the program did not hand over');
+  const unpacked = await readLineSegments(store, line);
+  check(
+    recorded.segments.flatMap(({ firstTx, name, bytes: expected }) =>
+      unpacked.get(firstTx.toString().padStart(20, '0'))?.equals(expected) ? [] : [name],
+    ),
+    'the stored log objects, unpacked, are not the source',
+  );
   const plain = recorded.segments.reduce((sum, segment) => sum + segment.bytes.byteLength, 0);
   const packed = line.objects.reduce((sum, object) => sum + object.bytes, 0);
   const snapshotBytes = stored.packs.reduce((sum, pack) => sum + pack.bytes, 0);
@@ -116,7 +123,10 @@ async function account({ recorded, store, played, restoreMs, comparison }: Facts
 
   title('What was proven');
   proven(
-    `restored bytes are equal to the source's: ${comparison.segments} segments (${bytes(comparison.segmentBytes)})`,
+    `all log objects, unpacked, are the source's ${recorded.segments.length} segments, byte for byte (${bytes(plain)})`,
+  );
+  proven(
+    `the restored log equals the source's from the segment of the snapshot's commit on (${bytes(comparison.segmentBytes)})`,
   );
   proven(
     `and the snapshot at ${comparison.snapshotTx}: ${comparison.snapshotFiles} files (${bytes(comparison.snapshotBytes)}); nothing else is there`,
