@@ -79,7 +79,8 @@ export class LogUploader {
         share[Symbol.dispose]();
         return null;
       }
-      share.shrinkTo(object.bytes ?? share.bytes);
+      // Twice: a client may have to gather the frames into one buffer.
+      share.shrinkTo(object.bytes === null ? share.bytes : 2 * object.bytes);
       const pending = this.#chain.begin(object.end);
       const acknowledged = this.#put(object, signal)
         .then(() => {

@@ -54,6 +54,7 @@ export class Replicator implements Service {
   readonly #status: ReplicatorStatus;
   readonly #drain = new AbortController();
   #pacer: Pacer | null = null;
+  #mentionedStallAt = -1;
 
   constructor(options: ReplicatorOptions) {
     const { database, client, files, clock } = options;
@@ -158,22 +159,22 @@ export class Replicator implements Service {
       },
       onPack: (bytes) => this.#status.storedPack(bytes),
     });
-    await this.#loop({ pacer, uploader, snapshots, signal });
+    await this.#loop({ tailer, pacer, uploader, snapshots, signal });
     await lease.release(uploader.stored, { signal });
     log.info('released', { generation: generation.generation, tx: uploader.stored?.tx ?? null });
   }
 
-  async #loop({ pacer, uploader, snapshots, signal }: Parts & { signal: AbortSignal }): Promise<void> {
+  async #loop({ tailer, pacer, uploader, snapshots, signal }: Parts & { signal: AbortSignal }): Promise<void> {
     const { once } = this.#options;
     const background = new SnapshotTask(snapshots, { signal, onFailure: () => pacer.wake() });
     const stop = background.signal;
     try {
       while (!once && !this.#drain.signal.aborted) {
-        await this.#sync({ pacer, uploader, signal: stop });
+        await this.#sync({ tailer, pacer, uploader, signal: stop });
         background.begin();
         await pacer.wait({ signal: stop });
       }
-      await this.#sync({ pacer, uploader, signal: stop });
+      await this.#sync({ tailer, pacer, uploader, signal: stop });
       await background.settled();
       for (let tries = 0; once && tries < ONCE_SNAPSHOT_TRIES; tries += 1) {
         if (!(await snapshots.upload({ signal: stop })).pending) break;
@@ -184,16 +185,32 @@ export class Replicator implements Service {
   }
 
   /** Stores all that is there now. */
-  async #sync({ pacer, uploader, signal }: Pick<Parts, 'pacer' | 'uploader'> & { signal: AbortSignal }): Promise<void> {
+  async #sync({ tailer, pacer, uploader, signal }: Omit<Parts, 'snapshots'> & { signal: AbortSignal }): Promise<void> {
     const status = this.#status;
     status.unstoredSince ??= pacer.pendingSince ?? this.#options.clock.monotonic();
     const objects = await uploader.upload({ signal });
     status.unstoredSince = null;
     if (objects > 0) pacer.cut();
+    this.#mentionStall(tailer);
+  }
+
+  /** Bytes at the end of the log that are no whole commit: said once, since a crash leaves such, and they stay. */
+  #mentionStall({ stall, position }: LogTailer): void {
+    if (stall === null || stall.kind === 'end' || stall.at === this.#mentionedStallAt) return;
+    // A write in progress is seen for a moment; in a single pass it may also be all that will ever be there.
+    if (stall.kind === 'in-progress' && !this.#options.once) return;
+    this.#mentionedStallAt = stall.at;
+    this.#options.log.warn(`${stall.bytes} bytes after transaction ${position.nextTx - 1n} are not a whole commit`, {
+      kind: stall.kind,
+      segment: position.segment,
+      byte: stall.at,
+      hint: 'A crash of the server leaves such bytes; the server begins a new segment after them. They are not backed up.',
+    });
   }
 }
 
 interface Parts {
+  readonly tailer: LogTailer;
   readonly pacer: Pacer;
   readonly uploader: LogUploader;
   readonly snapshots: SnapshotUploader;
