@@ -51,9 +51,7 @@ describe('FORMAT.md', () => {
       expect(parseKey(key)?.kind).toBe(kind);
       expect(keys).toContain(key);
     }
-    expect(rows.map(([kind]) => kind).toSorted()).toEqual(
-      [...new Set(keys.map((key) => parseKey(key)?.kind))].toSorted(),
-    );
+    expect(new Set(rows.map(([kind]) => kind))).toEqual(new Set(keys.map((key) => parseKey(key)?.kind)));
   });
 
   test('keys: the parts of a log object are those of the parsed name', () => {

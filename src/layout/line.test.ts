@@ -9,7 +9,14 @@ import { txOffset } from '../core/types.ts';
 import type { GenerationDocument } from './generation-document.ts';
 import type { GenerationName, LogObject } from './keys.ts';
 import { chooseGeneration, lineOf, requireGeneration } from './line.ts';
-import { crcAt, generationDocument, generationNamed, logObject, position, shapes } from './objects.fixture.ts';
+import {
+  crcAt,
+  generationDocument,
+  generationNamed,
+  logObject,
+  position,
+  shapes,
+} from '../../test/support/log-objects.ts';
 import { walkLine } from './walk-line.ts';
 
 const documentsOf = (...documents: GenerationDocument[]): ReadonlyMap<GenerationName, GenerationDocument> =>

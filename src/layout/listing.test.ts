@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { txOffset } from '../core/types.ts';
 import { FORMAT_KEY, generationKey, HEAD_KEY, manifestKey, packKey } from './keys.ts';
 import { readListing } from './listing.ts';
-import { generationNamed, logObject } from './objects.fixture.ts';
+import { generationNamed, logObject } from '../../test/support/log-objects.ts';
 
 async function* entries(keys: readonly string[]): AsyncGenerator<{ key: string; size: number }, void, void> {
   for (const [size, key] of keys.entries()) yield { key, size };

@@ -7,7 +7,7 @@
  * the header names has a line; totals in the header are those of the lines.
  */
 import type { Micros, TxOffset } from '../core/types.ts';
-import { DocumentFields, type JsonObject, type JsonValue } from './document-fields.ts';
+import type { DocumentFields, JsonObject, JsonValue } from './document-fields.ts';
 import { readHash } from './generation-document.ts';
 import { FORMAT_VERSION } from './json-document.ts';
 import { isHash } from './keys.ts';

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { CorruptionError } from '../core/errors.ts';
 import { crc32cValue, type Position, txOffset } from '../core/types.ts';
 import type { LogObject } from './keys.ts';
-import { crcAt, generationDocument, logObject, position, shapes } from './objects.fixture.ts';
+import { crcAt, generationDocument, logObject, position, shapes } from '../../test/support/log-objects.ts';
 import { generationStart, type WalkStart, walkGeneration } from './walk.ts';
 
 const after = (tx: number): { next: ReturnType<typeof txOffset>; prev: ReturnType<typeof crc32cValue> } => ({

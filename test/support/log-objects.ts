@@ -1,7 +1,7 @@
 /** Log objects as a listing gives them, made for tests of walks and lines: small numbers in, names and keys out. */
-import { crc32cValue, micros, type Position, txOffset } from '../core/types.ts';
-import type { GenerationDocument } from './generation-document.ts';
-import { type GenerationName, type LogObject, logObjectKey, makeGenerationName } from './keys.ts';
+import { crc32cValue, micros, type Position, txOffset } from '../../src/core/types.ts';
+import type { GenerationDocument } from '../../src/layout/generation-document.ts';
+import { type GenerationName, type LogObject, logObjectKey, makeGenerationName } from '../../src/layout/keys.ts';
 
 /** The checksum of the commit that ends at `tx`, in a history; 0 before the first. */
 export const crcAt = (tx: number, history = 0): number => (tx < 0 ? 0 : 1000 * (history + 1) + tx);

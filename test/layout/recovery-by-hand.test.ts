@@ -8,11 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect } from 'vitest';
-import { testNeeding } from '../../test/support/named-skip.ts';
-import { LAYOUT_STORE, layoutObjects } from '../../test/vectors/layout-v1/files.ts';
-import { vectorDirectory } from '../../test/vectors/vectors.ts';
+import { testNeeding } from '../support/named-skip.ts';
+import { LAYOUT_STORE, layoutObjects } from '../vectors/layout-v1/files.ts';
+import { vectorDirectory } from '../vectors/vectors.ts';
 
-const page = readFileSync(new URL('./FORMAT.md', import.meta.url), 'utf8');
+const page = readFileSync(new URL('../../src/layout/FORMAT.md', import.meta.url), 'utf8');
 const section = page.split('## Recovery by hand')[1] ?? '';
 const script = [...section.matchAll(/^```bash\n(.*?)^```$/gms)].map(([, block]) => block).join('');
 
@@ -26,7 +26,10 @@ function missingTool(): string | null {
   }
   return null;
 }
-const testByHand = testNeeding({ missing: missingTool(), requiredBy: 'STDB_TEST_BY_HAND' });
+/** Some hundred small processes for each run. */
+const TIMEOUT_MS = 120_000;
+const testWithTools = testNeeding({ missing: missingTool(), requiredBy: 'STDB_TEST_BY_HAND' });
+const testByHand = (title: string, body: () => Promise<void>): void => testWithTools(title, body, TIMEOUT_MS);
 
 let directory = '';
 beforeAll(() => {
