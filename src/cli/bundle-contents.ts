@@ -83,12 +83,7 @@ export async function collectBundle(
       files.set(`names/${index + 1}.txt`, heading + failed(error));
     }
   }
-  files.set(
-    'events.ndjson',
-    log
-      .events()
-      .map((event) => `${JSON.stringify(event)}\n`)
-      .join(''),
-  );
+  const events = log.events().map((event) => `${JSON.stringify(event)}\n`);
+  if (events.length > 0) files.set('events.ndjson', events.join(''));
   return files;
 }

@@ -39,19 +39,20 @@ function screen(written: readonly string[]): string[] {
 }
 
 describe('plain', () => {
-  test('a line for each phase and every five seconds', () => {
+  test('a line for each phase and every five seconds, and none for what is soon over', () => {
     const { written, show } = open('auto');
     show(0, { ...at(0, 'plan'), bytesTotal: 0 });
     for (let ms = 0; ms <= 10_000; ms += 100) show(ms, at(ms * 1000));
     show(10_001, at(100 * MIB, 'sync'));
     show(10_002, at(100 * MIB, 'done'));
     expect(written).toEqual([
-      'planning\n',
-      'restoring    0 %  0 B of 100 MiB\n',
-      'restoring    4 %  4.8 MiB of 100 MiB  977 KiB/s  1:40 min left\n',
-      'restoring    9 %  9.5 MiB of 100 MiB  977 KiB/s  1:35 min left\n',
+      'restoring    1 %  1.9 MiB of 100 MiB  977 KiB/s  1:43 min left\n',
+      'restoring    6 %  6.7 MiB of 100 MiB  977 KiB/s  1:38 min left\n',
       'syncing to disk\n',
     ]);
+    const soon = open('auto');
+    for (const phase of ['plan', 'fetch', 'sync', 'done'] as const) soon.show(1_999, at(0, phase));
+    expect(soon.written).toEqual([]);
   });
 });
 

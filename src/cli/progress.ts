@@ -7,6 +7,8 @@ export type ProgressMode = 'auto' | 'plain' | 'json' | 'none';
 
 const BAR_INTERVAL_MS = 100;
 const PLAIN_INTERVAL_MS = 5_000;
+/** What is over sooner needs no lines that say so. */
+const PLAIN_SILENCE_MS = 2_000;
 const BAR_COLUMNS = 24;
 /** The rate is that of the last seconds: what the store gives now, not what it gave at first. */
 const RATE_WINDOW_MS = 10_000;
@@ -77,6 +79,7 @@ export class ProgressDisplay implements Disposable {
   readonly #options: ProgressOptions;
   readonly #look: 'bar' | 'plain' | 'json' | 'none';
   readonly #rate = new RateMeter();
+  readonly #startedAt: number;
   #shownAt = Number.NEGATIVE_INFINITY;
   #phase: RestoreProgress['phase'] | null = null;
   #line = '';
@@ -84,6 +87,7 @@ export class ProgressDisplay implements Disposable {
   constructor(options: ProgressOptions) {
     const { mode, stream } = options;
     this.#options = options;
+    this.#startedAt = options.monotonic();
     this.#look = mode === 'auto' ? (stream.isTTY === true ? 'bar' : 'plain') : mode;
     this.stream = {
       isTTY: stream.isTTY,
@@ -96,7 +100,8 @@ export class ProgressDisplay implements Disposable {
     const at = this.#options.monotonic();
     const speed = this.#rate.measure(at, progress);
     const interval = this.#look === 'bar' ? BAR_INTERVAL_MS : PLAIN_INTERVAL_MS;
-    // A new phase is news; the first lines of a restore that takes no time are not.
+    if (this.#look === 'plain' && at - this.#startedAt < PLAIN_SILENCE_MS) return;
+    // A new phase is news, whenever it comes.
     if (progress.phase === this.#phase && at - this.#shownAt < interval) return;
     this.#phase = progress.phase;
     this.#shownAt = at;

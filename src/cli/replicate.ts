@@ -13,12 +13,14 @@ import {
   helpHint,
   newCommand,
 } from './command.ts';
+import { parseDurationFlag } from './parse-flags.ts';
 import { isUrl } from './places.ts';
 import { loadForCommand, openSessionLog, type Session } from './session.ts';
 
 interface Flags {
   readonly config?: string;
   readonly once?: true;
+  readonly giveUpAfter: string;
 }
 
 const facts: CommandFacts = {
@@ -52,9 +54,14 @@ export function replicateCommand(session: Session): Command {
   const command = newCommand(session, facts, [
     configFileOption(),
     new Option('--once', 'Store what is there now, and end. A database that does not exist is then an error.'),
+    new Option(
+      '--give-up-after <DURATION>',
+      'With -once: give up after so long without an answer of the store; the service never does. Default: 30s.',
+    ).default('30s'),
     configFlag('memory', 'SIZE'),
   ]);
-  return act<Flags>(session, command, async (positionals, { config: file, once = false }) => {
+  return act<Flags>(session, command, async (positionals, { config: file, once = false, giveUpAfter }) => {
+    const giveUpAfterMs = parseDurationFlag('give-up-after', giveUpAfter);
     if (positionals.length !== 0) checkPositionals(command, { min: 2, max: 2, what: 'DB_DIR and URL, or neither' });
     if (positionals.length !== 0 && file !== undefined) {
       throw new UsageError('DB_DIR and URL stand for a configuration: give them, or -config', {
@@ -66,6 +73,14 @@ export function replicateCommand(session: Session): Command {
     const { io, version } = session;
     const { runReplicate } = await import('../daemon/replicate-command.ts');
     const log = await openSessionLog(session, config);
-    return runReplicate({ config, once, log, signals: io.signals, exit: (code) => io.exit(code), version });
+    return runReplicate({
+      config,
+      once,
+      giveUpAfterMs,
+      log,
+      signals: io.signals,
+      exit: (code) => io.exit(code),
+      version,
+    });
   });
 }

@@ -11,23 +11,27 @@ export interface RunMainOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Whether stderr is a terminal. */
   readonly isTTY?: boolean;
-  /** Called with what sends a signal, before anything runs. */
-  readonly onStart?: (signal: (name: NodeJS.Signals) => void) => void;
+  /** Called with each text on stderr and with what sends a signal. */
+  readonly onStderr?: (text: string, send: (signal: NodeJS.Signals) => void) => void;
 }
 
 /** Runs the command line in this process. `exit` is an error here: nothing may end the process of a test. */
 export async function runMain(
   argv: readonly string[],
-  { env = {}, isTTY = false, onStart }: RunMainOptions = {},
+  { env = {}, isTTY = false, onStderr }: RunMainOptions = {},
 ): Promise<RanMain> {
   const handlers = new Set<(signal: NodeJS.Signals) => void>();
   const said = { stdout: '', stderr: '' };
+  const send = (signal: NodeJS.Signals): void => {
+    for (const handler of handlers) handler(signal);
+  };
   const stream = (name: keyof typeof said, terminal: boolean): Io['stdout'] => ({
     isTTY: terminal,
     columns: 100,
     write(text, written) {
       said[name] += text;
       written?.();
+      if (name === 'stderr') onStderr?.(text, send);
       return true;
     },
   });
@@ -47,8 +51,5 @@ export async function runMain(
     },
     versions: { node: '24.0.0', zstd: '1.5.7' },
   };
-  onStart?.((name) => {
-    for (const handler of handlers) handler(name);
-  });
   return { code: await main(io), ...said };
 }
