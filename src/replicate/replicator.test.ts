@@ -235,6 +235,12 @@ describe('streaming', () => {
     expect((await keys()).filter((key) => key.includes('/00000000000000000180/manifest'))).toHaveLength(1);
   });
 
+  test('regression: a snapshot that the log never reaches does not keep an older one from being stored', async () => {
+    await writeFile(lastSegment(), (await readFile(lastSegment())).subarray(0, 5_000));
+    const one = await runOnce();
+    expect(one.status().newestSnapshot).toBe(1n);
+  });
+
   test('objects that a snapshot shares with the one before are not stored again', async () => {
     const newest = join(database, 'snapshots', '00000000000000000180.snapshot_dir');
     await rename(newest, join(base, 'newest'));

@@ -67,8 +67,9 @@ export interface StoredSnapshotFacts {
 export class SnapshotUploader {
   readonly #options: SnapshotUploaderOptions;
   readonly #index = new SnapshotIndex();
-  /** Of the line; null until it has been looked for, and while there is none. */
+  /** Of the line; null until it has been looked for, once, and while there is none. */
   #newest: StoredSnapshot | null = null;
+  #looked = false;
   #indexed = false;
   /** The directory's names when nothing was left to do, so that an unchanged directory costs one readdir. */
   #settledNames: string | null = null;
@@ -80,23 +81,26 @@ export class SnapshotUploader {
   }
 
   /**
-   * Stores the newest complete snapshot that is newer than the newest stored one, if there is one.
+   * Stores the newest complete snapshot that the stored log reaches and that is newer than the newest stored one.
    *
    * @returns whether one had to be left for later: its commit is not yet stored, or it changed meanwhile
    */
   async upload({ signal }: { signal: AbortSignal }): Promise<{ pending: boolean }> {
-    const { source, directory, client, generation, listed } = this.#options;
+    const { source, directory, client, generation, listed, stored } = this.#options;
     const names = ((await source.files.list(directory)) ?? []).join('\n');
     if (names === this.#settledNames) return { pending: false };
     const entries = (await listSnapshots(source.files, directory)).filter(({ tx }) => !this.#damaged.has(tx));
-    const candidate = entries[0];
+    // One beyond the stored log waits for it. A server renames those that its log never reaches.
+    const candidate = entries.find(({ tx }) => tx <= (stored()?.tx ?? -1n));
     if (candidate !== undefined) {
-      this.#newest ??= await findNewestSnapshot(client, generation, { listed, signal });
+      if (!this.#looked) this.#newest = await findNewestSnapshot(client, generation, { listed, signal });
+      this.#looked = true;
       if (this.#newest === null || candidate.tx > this.#newest.tx) {
         await this.#loadIndex(signal);
         if (!(await this.#uploadGuarded(candidate, signal))) return { pending: true };
       }
     }
+    if (candidate !== entries[0]) return { pending: true };
     this.#settledNames = names;
     return { pending: false };
   }
