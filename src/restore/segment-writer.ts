@@ -28,7 +28,8 @@ export class SegmentWriter implements AsyncDisposable {
 
   private constructor(options: SegmentWriterOptions, file: StagedFile) {
     this.first = options.first;
-    this.header = options.header.slice();
+    // Copies, because a frame's memory goes with it; `slice` of a Buffer would be none.
+    this.header = Uint8Array.from(options.header);
     this.version = options.version;
     this.#options = options;
     this.#file = file;
@@ -38,7 +39,7 @@ export class SegmentWriter implements AsyncDisposable {
   static async create(options: SegmentWriterOptions): Promise<SegmentWriter> {
     const file = await StagedFile.create(join(options.clogDir, formatSegmentName(options.first)), options.system);
     const writer = new SegmentWriter(options, file);
-    await file.write(writer.header);
+    await file.write(Uint8Array.from(writer.header));
     return writer;
   }
 
@@ -52,7 +53,7 @@ export class SegmentWriter implements AsyncDisposable {
     this.#index.add(facts);
   }
 
-  /** Takes checked bytes, which must not change afterwards. */
+  /** Takes over checked bytes, memory and all. */
   write(bytes: Uint8Array): Promise<void> {
     return this.#file.write(bytes);
   }

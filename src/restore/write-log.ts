@@ -75,7 +75,8 @@ class LogWriter implements AsyncDisposable {
   async writeManifestCommit(commit: SnapshotCommit): Promise<void> {
     const writer = await this.#begin(commit.first, commit.bytes.subarray(0, SEGMENT_HEADER_BYTES));
     writer.noteCommit(commit.facts);
-    await writer.write(commit.bytes.subarray(SEGMENT_HEADER_BYTES));
+    // A copy: another attempt may need it again.
+    await writer.write(Uint8Array.from(commit.bytes.subarray(SEGMENT_HEADER_BYTES)));
     this.#end = commit.position;
     this.#time ??= commit.facts.time;
   }

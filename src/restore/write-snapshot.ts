@@ -75,12 +75,13 @@ export async function writeSnapshot(options: WriteSnapshotOptions): Promise<Writ
   }
 
   await makeDurable(directory, objects);
+  const plainBytes = writer.plainBytes + fileBytes.byteLength;
   await using file = await StagedFile.create(join(directory, formatSnapshotFileName(tx)), system);
   await file.write(fileBytes);
   await file.finish();
   await fsyncDirectory(directory);
   await fsyncDirectory(snapshotsDir);
-  return { plainBytes: writer.plainBytes + fileBytes.byteLength };
+  return { plainBytes };
 }
 
 async function readSnapshotFile(

@@ -13,7 +13,7 @@ import {
 import { CommitScanner, type CommitFacts } from '../../src/spacetimedb/commit-scanner.ts';
 import { CLOG_DIR } from '../../src/spacetimedb/file-names.ts';
 import { SEGMENT_HEADER_BYTES } from '../../src/spacetimedb/segment-header.ts';
-import { openSegment } from '../../src/spacetimedb/segment-reader.ts';
+import { openSegment, SEGMENT_READ_BYTES_MAX, type SegmentReader } from '../../src/spacetimedb/segment-reader.ts';
 import { listSegments } from '../../src/spacetimedb/segments.ts';
 
 export interface RecordedCommit {
@@ -40,7 +40,7 @@ export async function readRecordedLog(replicaDir: string): Promise<RecordedCommi
     const before = commits.at(-1);
     if (before && before.last + 1n !== entry.tx) break;
     const header = Uint8Array.from(segment.header);
-    const plain = Uint8Array.from(await segment.read(byteOffset(0), await segment.plainBytes()));
+    const plain = await readPlain(segment);
     const scanner: CommitScanner = new CommitScanner({
       version: segment.version,
       expectedTx: entry.tx,
@@ -65,6 +65,16 @@ export async function readRecordedLog(replicaDir: string): Promise<RecordedCommi
     time = scanner.time;
   }
   return commits;
+}
+
+async function readPlain(segment: SegmentReader): Promise<Uint8Array> {
+  const plain = new Uint8Array(await segment.plainBytes());
+  for (let at = 0; at < plain.byteLength; ) {
+    const some = await segment.read(byteOffset(at), Math.min(SEGMENT_READ_BYTES_MAX, plain.byteLength - at));
+    plain.set(some, at);
+    at += some.byteLength;
+  }
+  return plain;
 }
 
 /** The segments' logical bytes by file name offset: header and commits, from the first commit that is given. */

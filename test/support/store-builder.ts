@@ -29,7 +29,7 @@ import { listSnapshots, readSnapshotFile, readSnapshotObject } from '../../src/s
 import { collect } from './pieces.ts';
 import { type RecordedCommit, readRecordedLog } from './recorded-log.ts';
 
-const FRAME_BYTES = 64 * 1024;
+const FRAME_BYTES = 256 * 1024;
 const OBJECT_BYTES_MAX = 64 * 1024 * 1024;
 
 export interface GenerationOptions {
