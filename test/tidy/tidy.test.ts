@@ -37,10 +37,13 @@ describe('sources', () => {
     expect(lengths[lengths.length >> 1]).toBeLessThanOrEqual(120);
   });
 
-  test('have their tests beside them: each imports a subject from its own directory', () => {
+  test('have their tests beside them: each imports a subject from its own directory, or drives it through test/support', () => {
     const tests = sources.filter((path) => path.endsWith('.test.ts') && path !== 'src/bin.test.ts');
     expect(
-      tests.filter((path) => !/ from '\.\/[\w-]+\.ts'|import\('\.\/[\w-]+\.ts'\)/.test(readProjectFile(path))),
+      tests.filter(
+        (path) =>
+          !/ from '(\.|\.\.\/\.\.\/test\/support)\/[\w-]+\.ts'|import\('\.\/[\w-]+\.ts'\)/.test(readProjectFile(path)),
+      ),
     ).toEqual([]);
   });
 
