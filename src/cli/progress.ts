@@ -115,7 +115,8 @@ export class ProgressDisplay implements Disposable {
     } else if (this.#look === 'plain' && progress.phase !== 'done') {
       stream.write(`${formatPlain(progress, speed)}\n`);
     } else if (this.#look === 'bar') {
-      this.#line = progress.phase === 'done' ? '' : formatBar(progress, speed, stream.columns ?? 80);
+      // Some pseudo-terminals say that they have 0 columns.
+      this.#line = progress.phase === 'done' ? '' : formatBar(progress, speed, stream.columns || 80);
       stream.write(CLEAR_LINE + this.#line);
     }
   }

@@ -89,5 +89,4 @@ export const configSchema = z.strictObject({
 /** The same for commands that take databases from their arguments, or need none. */
 export const configSchemaWithoutDatabases = configSchema.partial({ dbs: true });
 
-export type WrittenConfig = z.input<typeof configSchema>;
 export type CheckedConfig = z.output<typeof configSchemaWithoutDatabases>;
