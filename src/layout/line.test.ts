@@ -176,6 +176,19 @@ describe('walking a line', () => {
     ]);
     const walk = walkLine(lineOf(generationNamed(2), documents), { objects, documents });
     expect(walk.end).toMatchObject({ tx: 2n, time: 500n, timeIsExact: false });
+
+    // The part that is cut holds one object only: the time is that of the part before it.
+    const three = documentsOf(
+      generationDocument(1),
+      generationDocument(2, { number: 1, at: position(1) }),
+      generationDocument(3, { number: 2, at: position(2) }),
+    );
+    const apart = new Map([
+      [generationNamed(1), [logObject({ first: 0, last: 1, time: 500 })]],
+      [generationNamed(2), [logObject({ first: 2, last: 3, time: 900, generation: 2 })]],
+    ]);
+    const longer = walkLine(lineOf(generationNamed(3), three), { objects: apart, documents: three });
+    expect(longer.end).toMatchObject({ tx: 2n, time: 500n, timeIsExact: false });
   });
 
   test('what no walk reaches is told', () => {

@@ -88,6 +88,9 @@ describe('log objects', () => {
       await expect(decode(cut), `${length} bytes`).rejects.toThrow(CorruptionError);
       await expect(decode(object, [cut]), `${length} bytes`).rejects.toThrow(CorruptionError);
     }
+    const listedAs = (size: number) => collect(decodeLogObject(feed([object]), { key, size }));
+    await expect(listedAs(object.byteLength + 1)).rejects.toThrow(/ends after/);
+    await expect(listedAs(object.byteLength - 1)).rejects.toThrow(/longer than/);
     for (const more of [noise(1), object, encodeFrameSync(noise(9), { level: 1 }), encodeSeekTable([])]) {
       const longer = Buffer.concat([object, more]);
       await expect(decode(longer)).rejects.toThrow(CorruptionError);

@@ -107,6 +107,10 @@ describe('what is refused', () => {
       foreign(plain, { [constants.ZSTD_c_checksumFlag]: 1, [constants.ZSTD_c_contentSizeFlag]: 0 }),
       /plain size/,
     );
+    const unused = Uint8Array.from(frame);
+    unused[4] = (unused[4] ?? 0) | 0b1_0000;
+    expect(zlib.zstdDecompressSync(unused)).toHaveLength(700);
+    await refuse(unused, /unused bit/);
     await refuse(Uint8Array.from([0x5e, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 9]), /skippable/);
     // Header by hand: checksum, content size of 8 bytes, a window of 16 MiB; one empty last block.
     const wide = Uint8Array.from([
