@@ -1,0 +1,174 @@
+/**
+ * Invariant: a source that cannot be replicated is refused with its documented exit code and a message that names it and
+ * the remedy; the store then holds nothing that was not proven, and the source is as it was.
+ */
+import { chmod, cp, mkdir, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { describe, expect, test } from 'vitest';
+import { databaseBesideStore, runBadly, runWell } from '../support/database-beside-store.ts';
+import { compareRestored } from '../support/compare-restored.ts';
+import { testNeeding } from '../support/named-skip.ts';
+import { PROGRAM, runProgram } from '../support/program.ts';
+import { readDatabase } from '../support/recorded-database.ts';
+import { listKeys } from '../support/stored-log.ts';
+import { treeFacts } from '../support/tree-facts.ts';
+import { vectorDirectory } from '../vectors/vectors.ts';
+
+/** A user that owns nothing: root itself may read everything. */
+const NOBODY = 65_534;
+
+async function whyNotAsNobody(): Promise<string | null> {
+  if (process.getuid?.() !== 0) return null;
+  try {
+    const { code } = await runProgram(['version'], { uid: NOBODY, cwd: tmpdir() });
+    return code === 0 ? null : `a user without rights cannot run ${PROGRAM}`;
+  } catch (error) {
+    return `root may not start ${PROGRAM} as another user: ${String(error)}`;
+  }
+}
+
+const missing = await whyNotAsNobody();
+const otherUser = process.getuid?.() === 0 ? { uid: NOBODY } : {};
+
+describe('one pass over what is no database', () => {
+  test('a directory that is not there', async () => {
+    await using place = await databaseBesideStore(null);
+    await runBadly(['replicate', '-once', place.database, place.url], {
+      code: 2,
+      says: [/database does not exist/, /hint: Check the path/],
+    });
+    expect(await listKeys(place.store)).toEqual([]);
+  });
+
+  test('a directory that is something else', async () => {
+    await using place = await databaseBesideStore(null);
+    await mkdir(place.database);
+    await writeFile(`${place.database}/readme.txt`, 'not a database');
+    await runBadly(['replicate', '-once', place.database, place.url], {
+      code: 2,
+      says: [/database is not a SpacetimeDB database: it has no clog directory/, /hint: .*replicas\/<id>/],
+    });
+    expect(await listKeys(place.store)).toEqual([]);
+  });
+
+  test('a database without a commit', async () => {
+    await using place = await databaseBesideStore(null);
+    await mkdir(`${place.database}/clog`, { recursive: true });
+    await runBadly(['replicate', '-once', place.database, place.url], {
+      code: 2,
+      says: [/there is no commit log in .*database/],
+    });
+    expect(await listKeys(place.store)).toEqual([]);
+  });
+
+  test.each([['-once'], []])('a whole server data directory names the databases in it %s', async (...flags) => {
+    await using place = await databaseBesideStore(null);
+    const data = vectorDirectory('server-2.8');
+    await runBadly(['replicate', ...flags, data, place.url], {
+      code: 2,
+      says: [/is a whole server data directory/, new RegExp(`${data}/replicas/1, ${data}/replicas/3`)],
+    });
+    expect(await listKeys(place.store)).toEqual([]);
+  });
+});
+
+describe('no permission', () => {
+  const maybe = testNeeding({ missing });
+  for (const hidden of ['clog', 'clog/00000000000000000147.stdb.log', 'snapshots'] as const) {
+    maybe(`to read ${hidden}`, async () => {
+      await using place = await databaseBesideStore();
+      await chmod(place.path, 0o755);
+      await chmod(place.store, 0o777);
+      await chmod(`${place.database}/${hidden}`, 0o000);
+      await runBadly(['replicate', '-once', place.database, place.url], {
+        ...otherUser,
+        code: 1,
+        says: [new RegExp(hidden), /EACCES|permission/i, /"hint":"[^"]*permission/],
+      });
+      await chmod(`${place.database}/${hidden}`, 0o755);
+    });
+  }
+
+  maybe('to write is not needed: a foreign, read-only database is replicated', async () => {
+    await using place = await databaseBesideStore();
+    await chmod(place.path, 0o755);
+    await chmod(place.store, 0o777);
+    const before = await treeFacts(place.database);
+    await runWell(['replicate', '-once', place.database, place.url], otherUser);
+    expect(await treeFacts(place.database)).toEqual(before);
+  });
+});
+
+describe('damage', () => {
+  test('a segment of a version that is not known: what stands before it is stored, nothing is guessed', async () => {
+    await using place = await databaseBesideStore('v2-damaged/version9');
+    const before = await treeFacts(place.database);
+    await runBadly(['replicate', '-once', place.database, place.url], {
+      code: 1,
+      says: [/00000000000000000086\.stdb\.log/, /version 9/, /"hint":"[^"]+"/],
+    });
+    expect(await treeFacts(place.database)).toEqual(before);
+    await runWell(['restore', '-o', place.restored, place.url]);
+    const intact = await readDatabase(vectorDirectory('v2-damaged/none'));
+    const restored = await readDatabase(place.restored);
+    expect(restored.segments.length).toBeGreaterThan(0);
+    for (const [index, { bytes }] of restored.segments.entries()) {
+      expect(bytes.equals(intact.segments[index]?.bytes ?? Buffer.of())).toBe(true);
+    }
+  });
+
+  test.each(['torn-tail', 'torn-tail-in-header', 'zero-tail', 'bad-crc-tail', 'header-only-tail'] as const)(
+    '%s: the longest valid prefix is stored and restored',
+    async (damage) => {
+      await using place = await databaseBesideStore(`v2-damaged/${damage}`);
+      const before = await treeFacts(place.database);
+      const { code, stderr } = await runProgram(['replicate', '-once', place.database, place.url]);
+      expect(code, stderr).toBe(0);
+      expect(await treeFacts(place.database)).toEqual(before);
+      await runWell(['restore', '-o', place.restored, place.url]);
+      const restored = await readDatabase(place.restored);
+      const intact = await readDatabase(vectorDirectory('v2-damaged/none'));
+      for (const { name, bytes } of restored.segments) {
+        const source = intact.segments.find((segment) => segment.name === name);
+        expect(source?.bytes.subarray(0, bytes.byteLength).equals(bytes), name).toBe(true);
+      }
+    },
+  );
+
+  test.each(['flip-byte', 'drop-segment'] as const)(
+    '%s: a log that is not whole stops the database and says where',
+    async (damage) => {
+      await using place = await databaseBesideStore(`v2-damaged/${damage}`);
+      const { code, stderr } = await runProgram(['replicate', '-once', place.database, place.url]);
+      expect(code, stderr).toBe(14);
+      expect(stderr).toMatch(/stdb\.log/);
+      expect(stderr).toMatch(/"hint":"[^"]+"/);
+    },
+  );
+
+  test('a log that went on otherwise than what is stored: refused, and what is stored can still be restored', async () => {
+    await using place = await databaseBesideStore('v2-damaged/none');
+    await runWell(['replicate', '-once', place.database, place.url]);
+    const recorded = await readDatabase(place.database);
+    await runBadly(['replicate', '-once', vectorDirectory('v2-damaged/fork'), place.url], {
+      code: 1,
+      says: [/is no longer the one stored/, /empty prefix/],
+    });
+    await runWell(['restore', '-o', place.restored, place.url]);
+    expect((await compareRestored(recorded, place.restored)).differences).toEqual([]);
+  });
+
+  test('another database in the place of the first: refused, and the first one can still be restored', async () => {
+    await using place = await databaseBesideStore();
+    await runWell(['replicate', '-once', place.database, place.url]);
+    const recorded = await readDatabase(place.database);
+    const other = place.at('other');
+    await cp(vectorDirectory('v1.2'), other, { recursive: true });
+    await runBadly(['replicate', '-once', other, place.url], {
+      code: 1,
+      says: [/is database [0-9a-f]{64}, but .* holds database [0-9a-f]{64}/, /empty prefix/],
+    });
+    await runWell(['restore', '-o', place.restored, place.url]);
+    expect((await compareRestored(recorded, place.restored)).differences).toEqual([]);
+  });
+});
