@@ -1,11 +1,13 @@
 /** What stores do with the forms a body can have, and with the ranges that are asked of it. */
 import { assert } from '../core/errors.ts';
-import { type ByteRange, openBody, type PutBody, UnsupportedByStoreError } from './replica-client.ts';
+import { type ByteRange, openBody, type PutBody, type StreamBody, UnsupportedByStoreError } from './replica-client.ts';
+
+export const isStream = (body: PutBody): body is StreamBody => 'open' in body;
 
 /** Bytes of a body that is in memory; null for one that streams. */
 export function bodyBytes(body: PutBody): number | null {
   if (body instanceof Uint8Array) return body.byteLength;
-  if ('open' in body) return null;
+  if (isStream(body)) return null;
   return body.reduce((bytes, part) => bytes + part.byteLength, 0);
 }
 
@@ -23,7 +25,7 @@ export interface GatherOptions {
 export async function gatherBody(body: PutBody, options: GatherOptions = {}): Promise<Buffer> {
   const { signal, bytesMax = Number.POSITIVE_INFINITY } = options;
   if (body instanceof Uint8Array) return asBuffer(body);
-  if (!('open' in body)) return body.length === 1 && body[0] ? asBuffer(body[0]) : Buffer.concat(body);
+  if (!isStream(body)) return body.length === 1 && body[0] ? asBuffer(body[0]) : Buffer.concat(body);
   const parts: Uint8Array[] = [];
   let bytes = 0;
   for await (const part of openBody(body)) {

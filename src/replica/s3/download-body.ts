@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import { UnavailableError } from '../replica-client.ts';
 
 /** Beyond this the socket is paused until the reader has caught up. */
-const AHEAD_BYTES_MAX = 1024 * 1024;
+const AHEAD_BYTES_MAX = 256 * 1024;
 
 export interface DownloadOptions {
   /** `get log/0/… in s3://…`: for messages. */

@@ -3,11 +3,11 @@
  * and the caller's signal; and what it began is aborted here whenever it did not end well, because it strands parts
  * itself in some of its failures. A bucket rule AbortIncompleteMultipartUpload covers a process that dies.
  *
- * Memory: a body in memory is cut, not copied. A stream holds two parts of 8 MiB in flight and two in the making.
+ * Memory: a body in one piece is cut, not copied. A stream or a list holds two parts of 8 MiB in flight and two in the making.
  */
 import { Readable } from 'node:stream';
 import type { CompleteMultipartUploadCommandOutput, PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3';
-import { bodyBytes, gatherBody } from '../put-body.ts';
+import { asBuffer, bodyBytes } from '../put-body.ts';
 import { openBody, type PutBody, UnsupportedByStoreError } from '../replica-client.ts';
 import type { HttpOptions, RequestOptions, S3Connection } from './s3-connection.ts';
 import { PARTS_MAX } from './s3-options.ts';
@@ -37,23 +37,23 @@ export async function uploadInParts(
     bytes === null
       ? Math.min(options.partBytes, STREAM_PART_BYTES_MAX)
       : Math.max(options.partBytes, Math.ceil(bytes / PARTS_MAX));
-  const source = bytes === null ? streamOf(body, { ...options, partBytes }) : null;
+  const source = body instanceof Uint8Array ? wholeOf(body) : streamOf(body, { ...options, partBytes });
   const watched = new WatchedClient(connection, options);
   try {
     const upload = new Upload({
       client: watched.client,
-      params: { ...options.params, Body: source?.stream ?? (await gatherBody(body)) },
+      params: { ...options.params, Body: source.body },
       partSize: partBytes,
-      queueSize: source ? STREAM_PARTS_AT_ONCE : PARTS_AT_ONCE,
+      queueSize: source.body instanceof Readable ? STREAM_PARTS_AT_ONCE : PARTS_AT_ONCE,
       leavePartsOnError: true,
     });
     const answer: Partial<CompleteMultipartUploadCommandOutput> = await upload.done();
     watched.completed = true;
     return answer.ETag;
   } catch (error) {
-    throw source?.failure() ?? error;
+    throw source.failure() ?? error;
   } finally {
-    source?.stream.destroy();
+    source.release();
     await watched.abortUnfinished();
   }
 }
@@ -104,10 +104,17 @@ class WatchedClient {
 }
 
 interface Source {
-  readonly stream: Readable;
+  readonly body: Buffer | Readable;
   /** What ended the caller's stream, if that is what failed. */
   failure(): unknown;
+  release(): void;
 }
+
+const wholeOf = (body: Uint8Array): Source => ({
+  body: asBuffer(body),
+  failure: () => undefined,
+  release: () => undefined,
+});
 
 /** Pieces of 1 MiB, copied: whoever streams may use its buffers again. Upload joins them to parts. */
 function streamOf(body: PutBody, options: { partBytes: number; signal?: AbortSignal | undefined }): Source {
@@ -122,7 +129,7 @@ function streamOf(body: PutBody, options: { partBytes: number; signal?: AbortSig
     }
   }
   const stream = Readable.from(pieces(), { objectMode: true, highWaterMark: 1 });
-  return { stream, failure: () => failure };
+  return { body: stream, failure: () => failure, release: () => void stream.destroy() };
 }
 
 async function* cutIntoPieces(

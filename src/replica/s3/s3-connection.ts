@@ -146,10 +146,13 @@ function clientConfig(options: S3ReplicaOptions, { socketTimeoutMs }: { socketTi
   const agent = { keepAlive: true, maxSockets: options.connectionsMax ?? CONNECTIONS_MAX };
   return {
     maxAttempts: 1,
+    // It would cost large bodies a round trip and, as the SDK does it, a connection of their own outside of the pool.
+    expectContinueHeader: false,
     forcePathStyle: options.forcePathStyle ?? endpoint !== undefined,
-    ...(endpoint === undefined
-      ? {}
-      : { endpoint, requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED' }),
+    // The SDK's default sends bodies that stream as aws-chunked with a trailer. What is stored has checksums of its own.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    ...(endpoint === undefined ? {} : { endpoint }),
     ...(region === undefined ? {} : { region }),
     ...(credentials === undefined ? {} : { credentials }),
     requestHandler: {

@@ -5,7 +5,8 @@
 import { ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, describe, expect, test } from 'vitest';
 import { isServer, type S3Server, s3Servers } from '../../../test/support/s3-server.ts';
-import { ReplicateError } from '../../core/errors.ts';
+import { testNeeding } from '../../../test/support/named-skip.ts';
+import { failure } from '../../../test/support/scripted-s3.ts';
 import { replicaClientContract } from '../contract/replica-client-contract.ts';
 import {
   ObjectNotFoundError,
@@ -23,7 +24,7 @@ afterAll(async () => {
   for (const server of servers) if (isServer(server)) await server.stop();
 });
 
-for (const server of servers) {
+for (const [index, server] of servers.entries()) {
   if (isServer(server)) {
     describe(`S3 at ${server.name}`, { timeout: 60_000 }, () => {
       describeContract(server);
@@ -31,7 +32,11 @@ for (const server of servers) {
       // moto checks no credentials unless it is told to.
       if (server.name !== 'moto') describeRefusals(server);
     });
-  } else test.skip(`S3: ${server.skip}`, () => undefined);
+  } else
+    testNeeding({ missing: server.skip, ...(index === 0 ? { requiredBy: 'STDB_TEST_REQUIRE_S3' } : {}) })(
+      `S3: ${server.skip}`,
+      () => undefined,
+    );
 }
 
 function describeContract(server: S3Server): void {
@@ -167,15 +172,6 @@ async function listKeys(client: S3ReplicaClient): Promise<string[]> {
   const keys: string[] = [];
   for await (const { key } of client.list('')) keys.push(key);
   return keys;
-}
-
-async function failure(work: Promise<unknown>): Promise<ReplicateError> {
-  const error = await work.then(
-    () => new Error('it succeeded'),
-    (caught: unknown) => caught,
-  );
-  if (error instanceof ReplicateError) return error;
-  throw error;
 }
 
 async function unfinishedUploads(server: S3Server, bucket: string): Promise<unknown[]> {

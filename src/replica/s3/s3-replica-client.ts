@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import type { ListObjectsV2CommandInput, ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
 import { ConfigurationError } from '../../core/errors.ts';
 import { keyParts } from '../keys.ts';
-import { bodyBytes, checkRange, gatherBody } from '../put-body.ts';
+import { bodyBytes, checkRange, isStream } from '../put-body.ts';
 import {
   type ByteRange,
   type CallOptions,
@@ -24,6 +24,7 @@ import {
 } from '../replica-client.ts';
 import { DownloadBody } from './download-body.ts';
 import { uploadInParts } from './multipart-upload.ts';
+import { putInOneRequest } from './put-object.ts';
 import { deleteObjects } from './s3-delete.ts';
 import { S3Connection } from './s3-connection.ts';
 import {
@@ -77,16 +78,13 @@ export class S3ReplicaClient implements ReplicaClient {
       ...(ifMatch === undefined ? {} : { IfMatch: ifMatch }),
     };
     const what = `put ${key}`;
-    const bytes = bodyBytes(body);
+    const bytes = bodyBytes(body) ?? Number.POSITIVE_INFINITY;
     signal?.throwIfAborted();
-    if (bytes === null || bytes > multipartThresholdBytes) {
+    if (isStream(body) || bytes > multipartThresholdBytes) {
       const etag = await uploadInParts(this.#connection, body, { what, signal, partBytes, params });
       return { version: this.#requireVersion(etag, what) };
     }
-    const command = new this.#connection.sdk.PutObjectCommand({ ...params, Body: await gatherBody(body) });
-    const answer = await this.#connection.call({ what, signal, bytes }, (http) =>
-      this.#connection.uploads.send(command, http),
-    );
+    const answer = await putInOneRequest(this.#connection, body, { what, signal, bytes, params });
     return { version: this.#requireVersion(answer.ETag, what) };
   }
 

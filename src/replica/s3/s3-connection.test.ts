@@ -1,0 +1,68 @@
+/** Invariants: credentials and region come from where the SDK's own tools take them; what is missing is named. */
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { httpAnswer, rawHttpServer } from '../../../test/support/raw-http-server.ts';
+import { failure } from '../../../test/support/scripted-s3.ts';
+import { ConfigurationError } from '../../core/errors.ts';
+import { UnauthorizedError } from '../replica-client.ts';
+import { S3ReplicaClient } from './s3-replica-client.ts';
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+describe('credentials and region', () => {
+  const withoutAnything = (): void => {
+    for (const name of [
+      'AWS_ACCESS_KEY_ID',
+      'AWS_SECRET_ACCESS_KEY',
+      'AWS_PROFILE',
+      'AWS_REGION',
+      'AWS_DEFAULT_REGION',
+    ])
+      vi.stubEnv(name, undefined);
+    vi.stubEnv('AWS_CONFIG_FILE', '/nonexistent');
+    vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', '/nonexistent');
+    vi.stubEnv('AWS_EC2_METADATA_DISABLED', 'true');
+  };
+  const bare = { bucket: 'bucket', prefix: '', requestTimeoutMs: 2000 };
+
+  test('no credentials anywhere', async () => {
+    withoutAnything();
+    await using client = await S3ReplicaClient.open({ ...bare, endpoint: 'http://127.0.0.1:1' });
+    const error = await failure(client.head('a'));
+    expect(error).toBeInstanceOf(UnauthorizedError);
+    expect(error.hint).toContain('AWS_ACCESS_KEY_ID');
+  });
+
+  test('credentials and region from the environment', async () => {
+    withoutAnything();
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'from-env');
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'x');
+    vi.stubEnv('AWS_REGION', 'eu-west-3');
+    const signed: string[] = [];
+    await using server = await rawHttpServer((socket, { head }) => {
+      signed.push(/Credential=([^,]*)/i.exec(head)?.[1] ?? '');
+      socket.write(httpAnswer({ status: '200 OK', headers: { ETag: '"e"' } }));
+    });
+    await using client = await S3ReplicaClient.open({ ...bare, endpoint: server.endpoint });
+    await client.head('a');
+    expect(signed[0]).toMatch(/^from-env\/\d+\/eu-west-3\/s3\//);
+  });
+
+  test('no region: us-east-1 with an endpoint, a configuration error without', async () => {
+    withoutAnything();
+    const seen: string[] = [];
+    await using server = await rawHttpServer((socket, { head, line }) => {
+      seen.push(line, /Credential=([^,]*)/i.exec(head)?.[1] ?? '');
+      socket.write(httpAnswer({ status: '200 OK', headers: { ETag: '"e"' } }));
+    });
+    const credentials = { accessKeyId: 'a', secretAccessKey: 'b' };
+    await using client = await S3ReplicaClient.open({ ...bare, endpoint: server.endpoint, credentials });
+    await client.head('a');
+    expect(seen[0]).toBe('HEAD /bucket/a HTTP/1.1');
+    expect(seen[1]).toContain('/us-east-1/');
+    const error = await failure(S3ReplicaClient.open(bare));
+    expect(error).toBeInstanceOf(ConfigurationError);
+    expect(error.hint).toContain('region=');
+  });
+});
