@@ -5,9 +5,6 @@ import { type Clock, systemClock } from '../core/clock.ts';
 import { ConfigurationError, type ExitCode } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { diskFiles, type ReadableFiles } from '../core/readable-files.ts';
-import { serveHttp } from '../observe/http.ts';
-import { createMetrics } from '../observe/metrics.ts';
-import { readProcessFacts } from '../observe/process-facts.ts';
 import { Replicator } from '../replicate/replicator.ts';
 import { identifyWriter } from '../replicate/writer.ts';
 import { classifyDirectory } from '../spacetimedb/classify-directory.ts';
@@ -83,8 +80,8 @@ export async function runReplicate(options: ReplicateOptions): Promise<ExitCode>
   const databases = () => replicators.map((replicator) => replicator.status());
   if (config.addr !== null && !once) {
     const stores = () => destinations.map(({ counters }) => counters());
-    const metrics = createMetrics({ version, databases, stores, process: readProcessFacts });
-    const server = stack.use(await serveHttp({ addr: config.addr, databases, metrics, version }));
+    const { serve } = await import('./serve.ts');
+    const server = stack.use(await serve({ addr: config.addr, databases, stores, version }));
     log.info('serving metrics and health', { ...server.address });
   }
   const drain = () => {

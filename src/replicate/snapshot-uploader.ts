@@ -14,7 +14,7 @@ import type { Micros, TxOffset } from '../core/types.ts';
 import type { GenerationDocument } from '../layout/generation-document.ts';
 import type { HeadPosition } from '../layout/head-document.ts';
 import { manifestKey } from '../layout/keys.ts';
-import type { ManifestHeader, PackLine, PackPlace } from '../layout/manifest.ts';
+import type { PackPlace } from '../layout/manifest.ts';
 import { decodeManifest, encodeManifest } from '../layout/manifest-stream.ts';
 import { advanceTime } from '../layout/time.ts';
 import { ObjectNotFoundError, PreconditionFailedError, type ReplicaClient } from '../replica/replica-client.ts';
@@ -28,6 +28,7 @@ import {
 } from '../spacetimedb/snapshots.ts';
 import type { HeadLease } from './head-lease.ts';
 import { SnapshotIndex } from './snapshot-index.ts';
+import { manifestHeader, OWN_COMMIT, type PackedSnapshot, packLines, SNAPSHOT_FILE } from './snapshot-manifest.ts';
 import { SnapshotPacker } from './snapshot-packer.ts';
 import type { ListedSnapshots } from './start.ts';
 import { findNewestSnapshot, type StoredSnapshot } from './stored-snapshots.ts';
@@ -35,8 +36,6 @@ import { findNewestSnapshot, type StoredSnapshot } from './stored-snapshots.ts';
 const READS_AHEAD = 3;
 /** A commit above this is not stored with its snapshot; the snapshot then serves later points only. */
 const OWN_COMMIT_BYTES_MAX = 64 * 1024 * 1024;
-const SNAPSHOT_FILE = 'snapshot file';
-const OWN_COMMIT = 'own commit';
 
 export interface SnapshotUploaderOptions {
   readonly client: ReplicaClient;
@@ -155,12 +154,9 @@ export class SnapshotUploader {
     if (packed === null || !(await isSnapshotUnchanged(source.files, entry))) return false;
     await lease.renew(stored(), { signal });
     const time = advanceTime(timeUpTo(entry.tx), commit?.time ?? null);
-    const header = headerOf(read.snapshot, { packed, time, hasCommit: commit !== null });
-    const lines = this.#linesOf(packed);
-    const body = encodeManifest(
-      { header: { ...header, packs: lines.length }, packs: lines },
-      { level: compressionLevel, signal },
-    );
+    const packs = packLines(packed, { packBytes: (pack) => this.#index.packBytes(pack) });
+    const header = manifestHeader(read.snapshot, { packed, time, packs: packs.length });
+    const body = encodeManifest({ header, packs }, { level: compressionLevel, signal });
     const parts: Uint8Array[] = [];
     for await (const part of body) parts.push(part);
     await this.#putManifest(manifestKey(generation.generation, entry.tx), parts, signal);
@@ -237,29 +233,6 @@ export class SnapshotUploader {
     });
   }
 
-  #linesOf({ objects, places }: PackedSnapshot): readonly PackLine[] {
-    const packs = new Map<string, { hash: string; offset: number; length: number; plainLength: number }[]>();
-    const packOf = (place: PackPlace): { hash: string; offset: number; length: number; plainLength: number }[] => {
-      const found = packs.get(place.pack) ?? [];
-      packs.set(place.pack, found);
-      return found;
-    };
-    for (const hash of objects) {
-      const place = requirePlace(places, hash);
-      const { offset, length, plainLength } = place;
-      packOf(place).push({ hash, offset, length, plainLength });
-    }
-    for (const extra of [SNAPSHOT_FILE, OWN_COMMIT]) {
-      const place = places.get(extra);
-      if (place !== undefined) packOf(place);
-    }
-    return [...packs].map(([pack, packedObjects]) => ({
-      pack,
-      bytes: this.#index.packBytes(pack) ?? 0,
-      objects: packedObjects,
-    }));
-  }
-
   #requireIdentity({ databaseIdentity }: Snapshot): void {
     const expected = this.#options.generation.databaseIdentity;
     if (expected === null || expected === databaseIdentity) return;
@@ -268,35 +241,4 @@ export class SnapshotUploader {
       { hint: 'The directory was given to another database. Replicate that one to a prefix of its own.' },
     );
   }
-}
-
-interface PackedSnapshot {
-  /** Hashes, in the order of the snapshot file. */
-  readonly objects: readonly string[];
-  /** Of the objects, and of the snapshot file and its commit. */
-  readonly places: ReadonlyMap<string, PackPlace>;
-  readonly newObjects: number;
-}
-
-function requirePlace(places: ReadonlyMap<string, PackPlace>, name: string): PackPlace {
-  const place = places.get(name);
-  if (place === undefined) throw new RangeError(`no place for ${name}`);
-  return place;
-}
-
-function headerOf(
-  snapshot: Snapshot,
-  { packed, time, hasCommit }: { packed: PackedSnapshot; time: Micros; hasCommit: boolean },
-): Omit<ManifestHeader, 'packs'> {
-  const { objects, places } = packed;
-  return {
-    databaseIdentity: snapshot.databaseIdentity,
-    replicaId: snapshot.replicaId,
-    tx: snapshot.txOffset,
-    time,
-    snapshotFile: requirePlace(places, SNAPSHOT_FILE),
-    commit: hasCommit ? requirePlace(places, OWN_COMMIT) : null,
-    objects: objects.length,
-    plainBytes: objects.reduce((sum, hash) => sum + requirePlace(places, hash).plainLength, 0),
-  };
 }
