@@ -40,13 +40,21 @@ async function run(context: BenchContext): Promise<Row[]> {
     return traffic === null ? `${name} ${seconds(cost.seconds)}` : `${name}${describe(cost, traffic)}`;
   };
   const round = async (what: string, goals: { s3: string; file: string }): Promise<Row[]> => {
-    const ours = s3Url === null ? null : await measured('', () => replicateOnce(context, { database: database.path, url: s3Url }));
+    const ours =
+      s3Url === null ? null : await measured('', () => replicateOnce(context, { database: database.path, url: s3Url }));
     const beside: string[] = [];
     for (const peer of peers) beside.push(await measured(`${peer.name} `, () => peer.copy(database.path)));
     const file = await replicateOnce(context, { database: database.path, url: fileUrl });
     return [
-      ...(ours === null ? [] : [{ what: `${what}, to S3`, goal: goals.s3, figure: ours, beside: beside.join('; ') || '–' }]),
-      { what: `${what}, to file`, goal: goals.file, figure: `${seconds(file.seconds)} (${file.cpuSeconds.toFixed(1)} CPU-s)`, beside: '–' },
+      ...(ours === null
+        ? []
+        : [{ what: `${what}, to S3`, goal: goals.s3, figure: ours, beside: beside.join('; ') || '–' }]),
+      {
+        what: `${what}, to file`,
+        goal: goals.file,
+        figure: `${seconds(file.seconds)} (${file.cpuSeconds.toFixed(1)} CPU-s)`,
+        beside: '–',
+      },
     ];
   };
   const scaled = quick ? ' (for a database of 8 times the size)' : '';

@@ -33,14 +33,24 @@ function lagsOf({ firstTx, times }: WriterReport, lines: readonly LogLine[]): nu
 
 async function follow(
   { program, scratch, s3 }: BenchContext,
-  { intervalMs, order }: { intervalMs: number; order: { rate?: number; seconds?: number; calls?: number; pauseMs?: number } },
+  {
+    intervalMs,
+    order,
+  }: { intervalMs: number; order: { rate?: number; seconds?: number; calls?: number; pauseMs?: number } },
 ): Promise<{ lags: number[]; report: WriterReport }> {
   if (s3 === null) throw new Error('no S3 server');
   const database = await makeDirectory(scratch, 'lag');
   await writeCommits({ database, firstTx: 0, rate: 1000, seconds: 1 });
   const url = s3.url(await s3.makeBucket(), 'db');
   const databases = [{ path: database, url }];
-  await using service = await Service.start({ program, scratch, databases, intervalMs, logLevel: 'debug', env: s3.env });
+  await using service = await Service.start({
+    program,
+    scratch,
+    databases,
+    intervalMs,
+    logLevel: 'debug',
+    env: s3.env,
+  });
   await delay(2000);
   const report = await writeCommits({ database, firstTx: 1000, ...order });
   await delay(intervalMs + 500);

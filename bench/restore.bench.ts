@@ -15,7 +15,11 @@ import { type CommandCost, runCommand } from './support/run-command.ts';
 
 const GETS_AT_ONCE = 4;
 
-async function restore({ program, scratch, s3 }: BenchContext, database: BigDatabase, url: string): Promise<CommandCost> {
+async function restore(
+  { program, scratch, s3 }: BenchContext,
+  database: BigDatabase,
+  url: string,
+): Promise<CommandCost> {
   const target = join(await makeDirectory(scratch, 'restored'), 'db');
   const cost = await runCommand([process.execPath, program, 'restore', '-o', target, url], { env: { ...s3?.env } });
   // Only what is right may be quick.

@@ -48,7 +48,19 @@ export async function startBenchStore(scratch: string): Promise<BenchStore | nul
   const port = await freePort();
   const endpoint = `http://127.0.0.1:${port}`;
   const server = await startProcess(
-    [binary, '--port', `127.0.0.1:${port}`, '--health', '/health', '--keep-alive', '--quiet', '--access-log', accessLog, 'posix', data],
+    [
+      binary,
+      '--port',
+      `127.0.0.1:${port}`,
+      '--health',
+      '/health',
+      '--keep-alive',
+      '--quiet',
+      '--access-log',
+      accessLog,
+      'posix',
+      data,
+    ],
     { env: { ROOT_ACCESS_KEY: ACCESS_KEY, ROOT_SECRET_KEY: SECRET_KEY }, readyUrl: `${endpoint}/health` },
   );
   const mark = async (): Promise<number> => {

@@ -25,7 +25,9 @@ export const OBJECT_BYTES = 65_536;
 const COMMIT_ARGS_BYTES = 900;
 const WRITE_BYTES = 4 * 1024 * 1024;
 const TIME_START = 1_795_000_000_000_000n;
-const WORDS = 'player move attack inventory sword shield potion north south east west guild chat trade quest'.split(' ');
+const WORDS = 'player move attack inventory sword shield potion north south east west guild chat trade quest'.split(
+  ' ',
+);
 
 /** A seeded generator of bytes (xorshift32): two runs make the same database. */
 class Noise {
@@ -73,7 +75,11 @@ export async function appendLog(
   let parts: Uint8Array[] = from === 0n ? [encodeSegmentHeader({ version: 1 })] : [];
   let held = 0;
   while (written < bytes) {
-    const record = encodeRecord({ reducer: 'player_move', time: micros(TIME_START + tx * 500n), args: noise.fill(args) });
+    const record = encodeRecord({
+      reducer: 'player_move',
+      time: micros(TIME_START + tx * 500n),
+      args: noise.fill(args),
+    });
     const commit = encodeCommit({ version: 1, tx, records: record });
     parts.push(commit);
     held += commit.byteLength;
@@ -101,7 +107,8 @@ export async function writeSnapshot(
     const hash = blake3Hex(plain);
     const path = join(directory, formatObjectPath(hash));
     mkdirSync(dirname(path), { recursive: true });
-    if (linkTo !== null && index < linkTo.objects) await link(join(directoryOf(linkTo.tx), formatObjectPath(hash)), path);
+    if (linkTo !== null && index < linkTo.objects)
+      await link(join(directoryOf(linkTo.tx), formatObjectPath(hash)), path);
     else await writeFile(path, plain);
     hashes.push(hash);
   }

@@ -24,7 +24,8 @@ async function openRestic(s3: BenchStore, scratch: string): Promise<Peer> {
   return {
     name: 'restic',
     copy: (database) => runCommand(['restic', '-q', '-r', repository, 'backup', '.'], { env, cwd: database }),
-    restore: (target) => runCommand(['restic', '-q', '-r', repository, 'restore', 'latest', '--target', target], { env }),
+    restore: (target) =>
+      runCommand(['restic', '-q', '-r', repository, 'restore', 'latest', '--target', target], { env }),
   };
 }
 

@@ -36,7 +36,9 @@ export async function runCommand(
   });
   const words = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
-    child[name]?.setEncoding('utf8').on('data', (text: string) => (words[name] = (words[name] + text).slice(-WORDS_MAX)));
+    child[name]
+      ?.setEncoding('utf8')
+      .on('data', (text: string) => (words[name] = (words[name] + text).slice(-WORDS_MAX)));
   }
   let peak = 0;
   const watch = setInterval(() => {

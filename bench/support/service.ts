@@ -57,7 +57,9 @@ export class Service implements AsyncDisposable {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     const service = new Service(child);
-    await service.#until(() => service.lines.filter(({ msg }) => msg.startsWith('replicating')).length >= databases.length);
+    await service.#until(
+      () => service.lines.filter(({ msg }) => msg.startsWith('replicating')).length >= databases.length,
+    );
     return service;
   }
 

@@ -58,9 +58,10 @@ export class SegmentWriter implements AsyncDisposable {
     return this.#file.write(bytes);
   }
 
-  /** Makes the segment and its index durable. */
+  /** Makes the segment and its index durable. The engine reads through an index as if all were of version 1: none for 0. */
   async finish(): Promise<void> {
     await this.#file.finish();
+    if (this.version === 0) return;
     const { clogDir, system } = this.#options;
     await using index = await StagedFile.create(join(clogDir, formatOffsetIndexName(this.first)), system);
     await index.write(this.#index.encode(this.bytes));
