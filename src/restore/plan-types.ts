@@ -35,6 +35,8 @@ export interface ManifestFacts {
 }
 
 export interface PlanInput {
+  /** The destination, for people. */
+  readonly source: string;
   readonly view: StoreView;
   /** By key; the planner asks for those that it needs. */
   readonly manifests: ReadonlyMap<string, ManifestFacts>;

@@ -5,7 +5,7 @@
  * Invariants: a snapshot is never planned without its commit or what follows it; nothing beyond a parent point is
  * planned; a plan that had a target before ends there again, or there is none.
  */
-import { CorruptionError, NoBackupError, UnrecoverablePointError } from '../core/errors.ts';
+import { CorruptionError, NoBackupError, UnrecoverablePointError, UnsupportedFormatError } from '../core/errors.ts';
 import { formatPosition, type Position } from '../core/types.ts';
 import type { GenerationName, LogObject } from '../layout/keys.ts';
 import { chooseGeneration, type LinePart, lineOf, requireGeneration } from '../layout/line.ts';
@@ -43,10 +43,11 @@ export function planRestore(input: PlanInput): PlanOutcome {
   throw noPlanError(input, generation, refused);
 }
 
-function lineEnd({ view, generation }: PlanInput): GenerationName {
+function lineEnd({ source, view, generation }: PlanInput): GenerationName {
   const { head, listing } = view;
   if (!listing.generations.some(({ holdsData }) => holdsData)) {
-    throw new NoBackupError('there is no backup: no transaction and no snapshot was ever stored there', {
+    throw new NoBackupError(`there is no backup in ${source}: no transaction and no snapshot was ever stored there`, {
+      facts: { url: source },
       hint: 'Check the URL and its prefix. A backup begins when `stdb-replicate replicate` first reaches the store.',
     });
   }
@@ -127,6 +128,8 @@ function noPlanError(input: PlanInput, generation: GenerationName, refused: read
   const point = required(input, generation);
   const facts = { generation, ...(point === null ? {} : { tx: point.tx }) };
   const [damage] = unusable.values();
+  // What a newer release wrote is not damaged: only that release can tell.
+  if (damage instanceof UnsupportedFormatError) return damage;
   if (damage !== undefined) {
     return new CorruptionError(`no undamaged way to restore generation ${generation} is left: ${damage.message}`, {
       cause: damage,

@@ -140,7 +140,7 @@ class RestoreRun {
     const view = await readStore({ client, signal, log, parallelism: this.#fetch.parallelism });
     for (;;) {
       const known = { manifests: this.#manifests, unusable: this.#unusable };
-      const outcome = planRestore({ view, ...known, generation, target: goal });
+      const outcome = planRestore({ source: client.url, view, ...known, generation, target: goal });
       if (outcome.kind === 'plan') return outcome.plan;
       await this.#readManifest(outcome.manifest);
     }

@@ -105,7 +105,10 @@ describe('a root directory', () => {
 
   test('that is empty', async () => {
     await using place = await databaseBesideStore();
-    await runBadly(['restore', '-o', place.restored, place.url], { code: 10, says: [/there is no backup/] });
+    await runBadly(['restore', '-o', place.restored, place.url], {
+      code: 10,
+      says: [new RegExp(`there is no backup in ${place.url}`)],
+    });
     await runWell(['restore', '-if-replica-exists', '-o', place.restored, place.url]);
   });
 });
