@@ -113,6 +113,16 @@ describe('file store: what lies in the directory', () => {
     expect(await readdir(join(root, 'a'))).toEqual([]);
   });
 
+  test('a body that cannot be read is not blamed on the store', async () => {
+    const cause = Object.assign(new Error('EACCES: the source'), { code: 'EACCES', syscall: 'read' });
+    const failing = {
+      open: () => ({
+        [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(cause) }),
+      }),
+    };
+    await expect(new FileReplicaClient(root).put('a/x', failing)).rejects.toBe(cause);
+  });
+
   test('a file that shrinks while it is read is an error, not a short body', async () => {
     const client = new FileReplicaClient(root);
     await client.put('a/x', Buffer.alloc(4_000_000));

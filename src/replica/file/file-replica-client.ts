@@ -58,14 +58,17 @@ export class FileReplicaClient implements ReplicaClient {
 
   async put(key: string, body: PutBody, options: PutOptions = {}): Promise<{ version: ObjectVersion }> {
     const path = this.#paths.pathOf(key);
+    const source = new Source(body);
     return this.#call('write', path, options.signal, async (deadline) => {
       await this.#prepareDirectory(path);
-      await using file = await UnpublishedFile.write(path, openBody(body), {
+      await using file = await UnpublishedFile.write(path, source.chunks(), {
         signal: deadline.signal,
         onProgress: () => deadline.touch(),
       });
       await this.#publish(file, path, { ...options, key, deadline });
       return { version: file.version };
+    }).catch((error: unknown) => {
+      throw source.failure ?? error;
     });
   }
 
@@ -195,6 +198,25 @@ export class FileReplicaClient implements ReplicaClient {
       return await deadline.race(work(deadline), options);
     } catch (error) {
       throw fileStoreError(action, path, error);
+    }
+  }
+}
+
+/** A body, and what its own reading failed with: that is no failure of this store. */
+class Source {
+  readonly #body: PutBody;
+  failure: unknown;
+
+  constructor(body: PutBody) {
+    this.#body = body;
+  }
+
+  async *chunks(): AsyncIterable<Uint8Array> {
+    try {
+      yield* openBody(this.#body);
+    } catch (error) {
+      this.failure = error;
+      throw error;
     }
   }
 }

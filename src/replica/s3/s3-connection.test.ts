@@ -24,7 +24,7 @@ describe('credentials and region', () => {
     vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', '/nonexistent');
     vi.stubEnv('AWS_EC2_METADATA_DISABLED', 'true');
   };
-  const bare = { bucket: 'bucket', prefix: '', requestTimeoutMs: 2000 };
+  const bare = { bucket: 'bucket', prefix: '', requestTimeoutMs: 20_000 };
 
   test('no credentials anywhere', async () => {
     withoutAnything();
@@ -46,7 +46,9 @@ describe('credentials and region', () => {
     });
     await using client = await S3ReplicaClient.open({ ...bare, endpoint: server.endpoint });
     await client.head('a');
-    expect(signed[0]).toMatch(/^from-env\/\d+\/eu-west-3\/s3\//);
+    await client.put('a', Buffer.from('x'));
+    for (const scope of signed) expect(scope).toMatch(/^from-env\/\d+\/eu-west-3\/s3\//);
+    expect(signed).toHaveLength(2);
   });
 
   test('no region: us-east-1 with an endpoint, a configuration error without', async () => {

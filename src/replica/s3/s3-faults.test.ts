@@ -38,6 +38,7 @@ describe('a server that hangs', () => {
           };
           expect(await failure(calls[operation]())).toBeInstanceOf(UnavailableError);
         },
+        { requestTimeoutMs: SHORT_MS },
       );
     },
   );
@@ -47,12 +48,16 @@ describe('a server that hangs', () => {
       socket.write(
         httpAnswer({ status: '200 OK', headers: { 'Content-Length': 1000, ETag: '"e"' }, body: 'only this' }),
       );
-    await withServer(stalled, async (client) => {
-      const object = await client.get('a');
-      const error = await failure(readBody(object, 1000));
-      expect(error).toBeInstanceOf(UnavailableError);
-      expect(error.message).toContain('no byte came');
-    });
+    await withServer(
+      stalled,
+      async (client) => {
+        const object = await client.get('a');
+        const error = await failure(readBody(object, 1000));
+        expect(error).toBeInstanceOf(UnavailableError);
+        expect(error.message).toContain('no byte came');
+      },
+      { requestTimeoutMs: SHORT_MS * 4 },
+    );
   });
 
   test('a slow reader is no slow server', async () => {
@@ -63,11 +68,12 @@ describe('a server that hangs', () => {
         const object = await client.get('a');
         let bytes = 0;
         for await (const chunk of object.body) {
-          if (bytes === 0) await new Promise((resolve) => setTimeout(resolve, SHORT_MS * 2));
+          if (bytes === 0) await new Promise((resolve) => setTimeout(resolve, SHORT_MS * 6));
           bytes += chunk.byteLength;
         }
         expect(bytes).toBe(5_000_000);
       },
+      { requestTimeoutMs: SHORT_MS * 4 },
     );
   });
 
@@ -76,7 +82,7 @@ describe('a server that hangs', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as { port: number };
     try {
-      await using client = await openScripted(`http://127.0.0.1:${port}`);
+      await using client = await openScripted(`http://127.0.0.1:${port}`, { requestTimeoutMs: SHORT_MS });
       expect(await failure(client.put('a', Buffer.alloc(30_000_000)))).toBeInstanceOf(UnavailableError);
     } finally {
       server.close();
