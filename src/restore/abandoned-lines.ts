@@ -13,7 +13,7 @@ export function findAbandonedLines(view: StoreView, target: TimedPosition | null
     const databaseIdentity = view.documents.get(generation)?.databaseIdentity ?? null;
     found.set(generation, { generation, databaseIdentity, last });
   }
-  for (const generation of [...found.keys()]) {
+  for (const generation of found.keys()) {
     for (const ancestor of ancestorsOf(generation, view)) found.delete(ancestor);
   }
   return [...found.values()].sort((a, b) => (a.generation < b.generation ? -1 : 1));

@@ -8,7 +8,7 @@ const PART_BYTES_MAX = 8 * 1024 * 1024;
 
 /** How many bytes one part may have, for a budget of so many bytes in all. */
 export const partBytesFor = (budgetBytes: number): number =>
-  Math.min(PART_BYTES_MAX, Math.max(PART_BYTES_MIN, Math.floor(budgetBytes / 48)));
+  Math.min(PART_BYTES_MAX, Math.max(PART_BYTES_MIN, Math.floor(budgetBytes / 32)));
 
 /** The parts of one whole object, in order. An empty object has one, so that its size is proven as well. */
 export function partsOf({ key, size }: { readonly key: string; readonly size: number }, partBytes: number): Part[] {
