@@ -5,7 +5,7 @@
 import { createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { freePort } from '../../../test/support/free-port.ts';
-import { type Answer, httpAnswer, rawHttpServer } from '../../../test/support/raw-http-server.ts';
+import { type Answer, httpAnswer } from '../../../test/support/raw-http-server.ts';
 import { failure, openScripted, SHORT_MS, withServer } from '../../../test/support/scripted-s3.ts';
 import { ObjectNotFoundError, readBody, UnavailableError, UnsupportedByStoreError } from '../replica-client.ts';
 import type { S3ReplicaClient } from './s3-replica-client.ts';
@@ -178,8 +178,16 @@ describe('no connection', () => {
   });
 
   test('https to a server that speaks http', async () => {
-    await using server = await rawHttpServer(() => undefined);
-    await using client = await openScripted(server.endpoint.replace('http:', 'https:'));
-    expect(await failure(client.head('a'))).toBeInstanceOf(UnavailableError);
+    const server = createServer((socket) => socket.on('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as { port: number };
+    try {
+      await using client = await openScripted(`https://127.0.0.1:${port}`);
+      const error = await failure(client.head('a'));
+      expect(error).toBeInstanceOf(UnavailableError);
+      expect(error.hint).toContain('http or https');
+    } finally {
+      server.close();
+    }
   });
 });
