@@ -1,7 +1,6 @@
 /**
  * Invariant: a restore gives exactly what was stored or leaves no target behind; what stands in the target stays as it is.
  */
-import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,7 +13,6 @@ import {
   runWell,
   writeConfig,
 } from '../support/database-beside-store.ts';
-import { testNeeding } from '../support/named-skip.ts';
 import { runProgram } from '../support/program.ts';
 import { readDatabase } from '../support/recorded-database.ts';
 import { listKeys, readStored } from '../support/stored-log.ts';
@@ -189,54 +187,6 @@ test('a log that ends in a segment of version 0 cannot be opened by a server: re
   await runBadly(['restore', '-o', place.restored, place.url], { code: 15, says: [/version 0/, /hint/] });
   expect(existsSync(place.restored)).toBe(false);
 });
-
-describe('a disk that is full', () => {
-  testNeeding({ missing: whyNoMount() })('free space is looked at first, and nothing is left behind', async () => {
-    await using place = await replicated();
-    const disk = place.at('disk');
-    await mkdir(disk);
-    mount(['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', disk]);
-    try {
-      await runBadly(['restore', '-o', join(disk, 'restored'), place.url], {
-        code: 1,
-        says: [/disk/, /hint: .*space/i],
-      });
-      expect(await readdir(disk)).toEqual([]);
-      // Into the mount point itself.
-      await runBadly(['restore', '-o', disk, place.url], { code: 1, says: [/disk/] });
-      expect(await readdir(disk)).toEqual([]);
-    } finally {
-      spawnSync('umount', [disk]);
-    }
-  });
-
-  testNeeding({ missing: whyNoMount() })('a mount point with room is filled in place', async () => {
-    await using place = await replicated();
-    const disk = place.at('disk');
-    await mkdir(disk);
-    mount(['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', disk]);
-    try {
-      await runWell(['restore', '-o', disk, place.url]);
-      expect((await compareRestored(await readDatabase(place.database), disk)).differences).toEqual([]);
-    } finally {
-      spawnSync('umount', [disk]);
-    }
-  });
-});
-
-function mount(args: readonly string[]): void {
-  const { status, stderr } = spawnSync('mount', args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(stderr);
-}
-
-/** Null where this user may mount a small file system. */
-function whyNoMount(): string | null {
-  if (process.getuid?.() !== 0) return 'only root may mount a small disk';
-  const { status, stderr, error } = spawnSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'], {
-    encoding: 'utf8',
-  });
-  return status === 0 ? null : `no small disk can be mounted here: ${error?.message ?? stderr.trim()}`;
-}
 
 /** Keys of the log objects that hold commits of a segment. */
 async function logKeys(place: DatabaseBesideStore, segment: bigint): Promise<[string, ...string[]]> {

@@ -75,7 +75,9 @@ export class RunningProgram implements AsyncDisposable {
   async until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
     while (!(await holds())) {
       const over = await Promise.race([this.#ended, pause(20)]);
-      if (over && !(await holds())) throw new Error(`waited for ${what}, but it ended: ${JSON.stringify(over)}`);
+      if (over && !(await holds())) {
+        throw new Error(`waited for ${what}, but the program ended (${over.code ?? over.signal}):\n${over.stderr}`);
+      }
     }
   }
 
