@@ -154,7 +154,7 @@ function noPlanError(input: PlanInput, generation: GenerationName, refused: read
     hint:
       elsewhere.length === 0
         ? 'Let replicate run until a snapshot is stored.'
-        : `Another line holds one (${elsewhere.join('; ')}): restore it with -generation ${others.at(-1)?.generation}.`,
+        : `Another line holds one, which a restore never takes by itself: ${elsewhere.join('; ')}.`,
     facts,
   });
 }
