@@ -15,6 +15,8 @@ import { findOnPath, startProcess } from './server-process.ts';
 const VERSITYGW_IMAGE = 'versity/versitygw:v1.8.0';
 const ACCESS_KEY = 'stdbtest';
 const SECRET_KEY = 'stdbtest-secret';
+/** versitygw closes each connection unless it is told not to; the stores of this world keep them. */
+const VERSITYGW_ENV = { ROOT_ACCESS_KEY: ACCESS_KEY, ROOT_SECRET_KEY: SECRET_KEY, VGW_KEEP_ALIVE: 'true' };
 
 export interface S3Server {
   /** For test names: versitygw, minio, … */
@@ -82,7 +84,7 @@ async function startContainer(): Promise<S3Server> {
   if (!(await dockerAnswers())) throw new Error('no container engine answers');
   const { GenericContainer, Wait } = await import('testcontainers');
   const container = await new GenericContainer(VERSITYGW_IMAGE)
-    .withEnvironment({ ROOT_ACCESS_KEY: ACCESS_KEY, ROOT_SECRET_KEY: SECRET_KEY })
+    .withEnvironment(VERSITYGW_ENV)
     .withCommand(['--port', ':7070', '--health', '/health', 'posix', '/data'])
     .withTmpFs({ '/data': 'rw' })
     .withExposedPorts(7070)
@@ -122,7 +124,7 @@ async function startVersitygw(): Promise<S3Server> {
   return startBinary({
     name: 'versitygw',
     command: (port, data) => [binary, '--port', `127.0.0.1:${port}`, '--health', '/health', 'posix', data],
-    env: { ROOT_ACCESS_KEY: ACCESS_KEY, ROOT_SECRET_KEY: SECRET_KEY },
+    env: VERSITYGW_ENV,
     ready: '/health',
     keepsFiles: true,
   });
