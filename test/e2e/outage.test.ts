@@ -89,7 +89,7 @@ describe('a store that takes requests and never answers', () => {
 needsDisk('a full disk under the store: nothing half stored, and the next pass goes on', async () => {
   await using place = await databaseBesideStore();
   await using disk = await mountSmallDisk(place.store, '48k');
-  await runBadly(['replicate', '-once', place.database, place.url], {
+  await runBadly(['replicate', '-once', '-give-up-after', '1s', place.database, place.url], {
     code: 1,
     says: [/ENOSPC|no space/i, /"hint":"[^"]+"/],
   });

@@ -2,7 +2,8 @@
  * The demo: a real, recorded database grows, the program replicates it as its own process, is killed, starts again, and
  * what is restored is compared with the source. It ends with an account of what happened and what that proves.
  */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Comparison, compareRestored } from '../../test/support/compare-restored.ts';
@@ -24,9 +25,13 @@ export async function showDemo({ keep }: { keep: boolean }): Promise<number> {
     restored: join(directory, 'restored'),
     config: join(directory, 'replicate.yml'),
   };
-  const cleanUp = (): Promise<void> => rm(directory, { recursive: true, force: true });
+  const cleanUp = (): void => rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void (keep ? Promise.resolve() : cleanUp()).then(() => process.exit(1)));
+    process.once(signal, () => {
+      // After the listener that kills the program, or it would go on writing.
+      if (!keep) process.once('exit', cleanUp);
+      process.exit(1);
+    });
   }
   try {
     await perform(places);
@@ -36,7 +41,7 @@ export async function showDemo({ keep }: { keep: boolean }): Promise<number> {
     return 1;
   } finally {
     if (keep) console.log(`\nKept: ${directory}`);
-    else await cleanUp();
+    else cleanUp();
   }
 }
 
