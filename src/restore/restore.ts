@@ -179,6 +179,7 @@ class RestoreRun {
     await staging.publish();
     this.#progress.enter('done');
     for (const warning of written.warnings) this.#warn(warning);
+    if (staging.ownerWarning !== null) this.#warn(staging.ownerWarning);
     const { end: position, segments, plainBytes } = written;
     return { ...this.report('restored', plan), position, segments, plainBytes };
   }

@@ -2,6 +2,7 @@
  * The staging directory of one restore: everything is written below `content`, which becomes the target whole or not
  * at all. Disposing of it before `publish` removes every trace, directories that were made for it included.
  */
+import type { Stats } from 'node:fs';
 import { chmod, mkdir, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fsyncDirectory } from '../core/atomic-file.ts';
@@ -27,6 +28,8 @@ export class Staging implements AsyncDisposable {
   /** Entries of the target that this restore put there, in publishing order. */
   readonly #renamedIn: string[] = [];
   #published = false;
+  /** What an operator must mend before a server can use the target, as a sentence; null where there is nothing. */
+  ownerWarning: string | null = null;
 
   private constructor(target: RestoreTarget, directory: string, madeParent: string | null) {
     this.#target = target;
@@ -49,7 +52,7 @@ export class Staging implements AsyncDisposable {
       try {
         await writeOwner(directory);
         await mkdir(staging.content);
-        if (target.exists && target.staging === 'beside') await chmod(staging.content, (await stat(target.path)).mode);
+        if (target.exists) await staging.#takeAfter(await stat(target.path));
       } catch (error) {
         await staging[Symbol.asyncDispose]();
         throw error;
@@ -58,6 +61,16 @@ export class Staging implements AsyncDisposable {
     } catch (error) {
       throw localFileError('prepare the restore in', target.path, error);
     }
+  }
+
+  /** The content is to look like the directory that was there. */
+  async #takeAfter(before: Stats): Promise<void> {
+    if (this.#target.staging === 'beside') await chmod(this.content, before.mode);
+    const { uid } = await stat(this.content);
+    if (uid === before.uid) return;
+    this.ownerWarning =
+      `The restored files belong to user ${uid}, and ${this.#target.path} belonged to user ${before.uid}: ` +
+      `chown -R ${before.uid}:${before.gid} ${this.#target.path} before a server uses it.`;
   }
 
   /** Absolute; what is written below it, at any depth, is published. */

@@ -2,7 +2,7 @@
  * Invariant: a restore writes only where nothing is; what it writes appears whole or not at all, and whatever a dead
  * restore left is neither a database nor in the way.
  */
-import { mkdir, mkdtemp, readdir, readFile, realpath, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, readdir, readFile, realpath, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -39,7 +39,7 @@ describe('inspecting a target', () => {
     await mkdir(join(root, 'disk', 'lost+found'), { recursive: true });
     expect(await inspectTarget(join(root, 'absent', 'too'))).toMatchObject({ exists: false, staging: 'beside' });
     expect(await inspectTarget(join(root, 'empty'))).toMatchObject({ exists: true, staging: 'beside', leftovers: [] });
-    expect(await inspectTarget(join(root, 'disk'))).toMatchObject({ exists: true, leftovers: [] });
+    expect(await inspectTarget(join(root, 'disk'))).toMatchObject({ exists: true, staging: 'inside', leftovers: [] });
   });
 
   test('one that holds something is refused, naming some of it', async () => {
@@ -120,6 +120,22 @@ describe('staging', () => {
     await using staging = await stageSample(target);
     await staging.publish();
     expect((await stat(target)).mode & 0o777).toBe(0o700);
+  });
+
+  test('published for another user than the directory belonged to: that is told', async () => {
+    const target = join(root, 'target');
+    await mkdir(target);
+    await using same = await stageSample(target);
+    expect(same.ownerWarning).toBeNull();
+    const mayChown = await chown(target, 12_345, 12_345).then(
+      () => true,
+      () => false,
+    );
+    // Only root can give a directory away; everybody else restores as whom the directory belongs to, or not at all.
+    if (!mayChown) return;
+    await same[Symbol.asyncDispose]();
+    await using other = await stageSample(target);
+    expect(other.ownerWarning).toContain('chown -R 12345:12345');
   });
 
   test('published inside: the directory itself stays, lost+found too', async () => {

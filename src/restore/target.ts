@@ -3,7 +3,8 @@
  * through a staging directory from which the result is renamed.
  *
  * Staged beside the target, `.<name>.stdb-restore-<id>`, where one rename can publish it. Inside the target,
- * `.stdb-restore-<id>`, where that rename cannot work: the target is a mount point, or its parent is not writable.
+ * `.stdb-restore-<id>`, where that rename cannot work: the target is a mount point or holds
+ * `lost+found`, or its parent is not writable.
  */
 import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -40,7 +41,10 @@ export async function inspectTarget(target: string, options: InspectTargetOption
     const names = await listTarget(path);
     const parent = await nearestExisting(dirname(path));
     const exists = names !== null;
-    const inside = exists && ((await system.isMountPoint(path)) || !(await system.isWritable(parent)));
+    const inside =
+      exists &&
+      // rename(2) replaces a directory only where it is really empty.
+      (names.includes(LOST_AND_FOUND) || (await system.isMountPoint(path)) || !(await system.isWritable(parent)));
     if (!(await system.isWritable(inside ? path : parent))) {
       throw localFileError(
         'write to',
