@@ -29,7 +29,7 @@ export class LogTailer implements AsyncDisposable {
   #position: TailPosition;
   #reader: SegmentReader | null = null;
   #stall: Stall | null = null;
-  /** What the directory looked like when reading last came to the end, to see growth by a few stat calls. */
+  /** Bytes on disk of the file up to which it has been read, to see growth by a few stat calls. */
   #seenSize = -1;
 
   constructor({ files, directory, from }: LogTailerOptions) {
@@ -112,6 +112,8 @@ export class LogTailer implements AsyncDisposable {
     if (isRun(result)) {
       this.#position = afterRun(result);
       this.#stall = null;
+      // Of a plain file only what lies beyond the run is growth; a compressed one tells by its end.
+      if (!reader.compressed) this.#seenSize = result.end;
       return result;
     }
     this.#stall = result;
@@ -183,6 +185,7 @@ export class LogTailer implements AsyncDisposable {
       this.#reader = reader;
       this.#position = afterRun(result);
       this.#stall = null;
+      this.#seenSize = reader.compressed ? -1 : result.end;
       return result;
     } finally {
       if (!entered) await reader.close();

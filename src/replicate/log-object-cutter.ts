@@ -19,6 +19,8 @@ export interface CutObject {
   readonly bytes: number | null;
   /** Whether the body reads the source: then it must be sent before the tailer goes on. */
   readonly readsSource: boolean;
+  /** Whether it ended because the next commit is too long for it, not because it was full or nothing more was there. */
+  readonly cutShort: boolean;
 }
 
 export interface CutterOptions {
@@ -63,7 +65,15 @@ export class LogObjectCutter {
     for await (const piece of pieces) parts.push(piece);
     assert(seen.first !== null && seen.last !== null, 'a log object without a commit');
     const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
-    return { ...this.#describe(seen.first, seen.last), body: parts, bytes, ...countsOf(seen), readsSource: false };
+    const cutShort = this.#held !== null;
+    return {
+      ...this.#describe(seen.first, seen.last),
+      body: parts,
+      bytes,
+      ...countsOf(seen),
+      readsSource: false,
+      cutShort,
+    };
   }
 
   async *#frames(
@@ -88,7 +98,7 @@ export class LogObjectCutter {
       open: () => encodeLogObject(framesOf(run, { withHeader: true }), { level: this.#compressionLevel }),
     };
     const counts = { commits: run.commits, plainBytes: run.end - run.start };
-    return { ...this.#describe(run, run), body, bytes: null, ...counts, readsSource: true };
+    return { ...this.#describe(run, run), body, bytes: null, ...counts, readsSource: true, cutShort: true };
   }
 
   #describe(first: CommitRun, last: CommitRun): { key: string; end: HeadPosition } {

@@ -29,6 +29,12 @@ export interface LogUploaderOptions {
   readonly onStored: (object: CutObject, stored: HeadPosition | null) => void;
 }
 
+interface Sent {
+  readonly acknowledged: Promise<void>;
+  /** Whether nothing of what was there in this segment is left. */
+  readonly caughtUp: boolean;
+}
+
 export class LogUploader {
   readonly #options: LogUploaderOptions;
   readonly #chain: AcknowledgedChain<HeadPosition | null>;
@@ -42,7 +48,10 @@ export class LogUploader {
     return this.#chain.stored;
   }
 
-  /** Resolves when all that was there has been acknowledged, with the number of objects. Rejects with the first failure. */
+  /**
+   * Resolves when all that was there at the call has been acknowledged, with the number of objects. What is appended
+   * meanwhile waits for the next call: under steady load that is one object an interval. Rejects with the first failure.
+   */
   async upload({ signal }: { signal: AbortSignal }): Promise<number> {
     const failed = new AbortController();
     const stop = AbortSignal.any([signal, failed.signal]);
@@ -59,6 +68,8 @@ export class LogUploader {
           .catch((error: unknown) => failed.abort(error))
           .finally(() => inFlight.delete(settled));
         inFlight.add(settled);
+        // Only a segment that has ended leads on.
+        if (sent.caughtUp && (await this.#options.availableBytes()) !== Number.POSITIVE_INFINITY) break;
       }
     } finally {
       await Promise.allSettled(inFlight);
@@ -68,10 +79,10 @@ export class LogUploader {
   }
 
   /** Cuts an object and begins to send it; null at the end of the log. */
-  async #sendNext(signal: AbortSignal): Promise<{ acknowledged: Promise<void> } | null> {
+  async #sendNext(signal: AbortSignal): Promise<Sent | null> {
     const { budget, cutter, availableBytes } = this.#options;
-    const wish = Math.min(OBJECT_PLAIN_BYTES_MAX, await availableBytes()) + CUT_OVERHEAD_BYTES;
-    const share = await budget.take(wish, { signal });
+    const available = await availableBytes();
+    const share = await budget.take(Math.min(OBJECT_PLAIN_BYTES_MAX, available) + CUT_OVERHEAD_BYTES, { signal });
     try {
       const plainBytesMax = Math.max(1, share.bytes - CUT_OVERHEAD_BYTES);
       const object = await cutter.next({ plainBytesMax, signal });
@@ -89,7 +100,8 @@ export class LogUploader {
         })
         .finally(() => share[Symbol.dispose]());
       if (object.readsSource) await acknowledged;
-      return { acknowledged };
+      const full = object.plainBytes >= plainBytesMax && plainBytesMax < available;
+      return { acknowledged, caughtUp: !full && !object.cutShort };
     } catch (error) {
       share[Symbol.dispose]();
       throw error;

@@ -46,7 +46,7 @@ function scene(growth: readonly number[], { announce = false }: { announce?: boo
 async function cuts({ clock, pacer, cut }: ReturnType<typeof scene>, count: number): Promise<number[]> {
   const at: number[] = [];
   for (let looks = 0; at.length < count && looks < 100; looks += 1) {
-    if ((await pacer.wait({ signal })) === 'look') continue;
+    if ((await pacer.wait({ signal })) !== 'due') continue;
     at.push(clock.monotonic());
     cut();
   }
@@ -70,14 +70,14 @@ describe('Pacer', () => {
   test('the three commits of one call go out together', async () => {
     const steps = scene([3000, 3004, 3009]);
     expect(await cuts(steps, 1)).toHaveLength(1);
-    expect(await steps.pacer.wait({ signal })).toBe('look');
+    expect(await steps.pacer.wait({ signal })).toBe('quiet');
   });
 
   test('once events have announced growth, an idle log is looked at rarely', async () => {
     const steps = scene([300], { announce: true });
     await cuts(steps, 1);
     const before = steps.clock.monotonic();
-    expect(await steps.pacer.wait({ signal })).toBe('look');
+    expect(await steps.pacer.wait({ signal })).toBe('quiet');
     // The interval after the cut, then one long look-out.
     expect(steps.clock.monotonic() - before).toBe(intervalMs + IDLE_POLL_MS);
   });

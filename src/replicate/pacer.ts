@@ -53,8 +53,8 @@ export class Pacer {
     this.#pendingSince = null;
   }
 
-  /** Resolves when an object is due, or when it is time to look around: after a wake, a bell or a poll. */
-  async wait({ signal }: { signal: AbortSignal }): Promise<'due' | 'look'> {
+  /** Resolves when an object is due, when something rang or woke it (`look`), or when nothing did for a while (`quiet`). */
+  async wait({ signal }: { signal: AbortSignal }): Promise<'due' | 'look' | 'quiet'> {
     const { clock, intervalMs, hasGrown, bell } = this.#options;
     const paced = this.#lastCutAt === null ? 0 : this.#lastCutAt + intervalMs - clock.monotonic();
     if (paced > 0) {
@@ -70,9 +70,10 @@ export class Pacer {
     return this.#waitIdle(signal);
   }
 
-  async #waitIdle(signal: AbortSignal): Promise<'due' | 'look'> {
+  async #waitIdle(signal: AbortSignal): Promise<'due' | 'look' | 'quiet'> {
     const { clock, bell, hasGrown, intervalMs } = this.#options;
     let rung = false;
+    let woken = false;
     this.#idle = true;
     try {
       await bell.arm(() => {
@@ -80,8 +81,9 @@ export class Pacer {
         if (this.#idle) this.#wake?.();
       });
       if (!(await hasGrown())) {
-        if (!rung) await this.#sleep(this.#eventsWork ? Math.max(IDLE_POLL_MS, intervalMs) : intervalMs, { signal });
-        if (!(await hasGrown())) return 'look';
+        const idleMs = this.#eventsWork ? Math.max(IDLE_POLL_MS, intervalMs) : intervalMs;
+        if (!rung) woken = await this.#sleep(idleMs, { signal });
+        if (!(await hasGrown())) return rung || woken ? 'look' : 'quiet';
         this.#eventsWork ||= rung;
       }
     } finally {

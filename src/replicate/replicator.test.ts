@@ -225,6 +225,23 @@ describe('streaming', () => {
     expect(await head()).toMatchObject({ released: true, position: { tx: 299n } });
   });
 
+  test('regression: what is appended while an object is sent waits for the next one, so that load makes no more objects', async () => {
+    const grow = await emptyLastSegment();
+    const put = client.put.bind(client);
+    let parts = 0;
+    client.put = async (key, ...rest) => {
+      if (key.includes('/log/')) await grow(0.5 + (parts += 1) / 100);
+      return put(key, ...rest);
+    };
+    await runOnce();
+    // One of each segment.
+    expect(await logObjects()).toHaveLength(2);
+    await grow(1);
+    client.put = put;
+    await runOnce();
+    expectEachOnce(await logObjects(), 299n);
+  });
+
   test('a snapshot is stored only after the commit that it is of', async () => {
     const grow = await emptyLastSegment();
     await runUntil((one) => (one.status().stored?.tx ?? 0n) > 146n);

@@ -26,6 +26,8 @@ import { start, type Started } from './start.ts';
 import type { Writer } from './writer.ts';
 
 const WAIT_FOR_LOG_MS = 1_000;
+/** How often a log that says nothing of itself is read to its end and beyond: what no event and no size has told. */
+const IDLE_READ_MS = 60_000;
 /** In one pass, how often a snapshot that changed while it was read is tried again. */
 const ONCE_SNAPSHOT_TRIES = 3;
 
@@ -169,10 +171,18 @@ export class Replicator implements Service {
     const background = new SnapshotTask(snapshots, { signal, onFailure: () => pacer.wake() });
     const stop = background.signal;
     try {
+      const { clock } = this.#options;
+      let found: Awaited<ReturnType<Pacer['wait']>> = 'due';
+      let readAt = 0;
       while (!once && !this.#drain.signal.aborted) {
-        await this.#sync({ tailer, pacer, uploader, signal: stop });
+        // A log that ends in a whole commit and has not grown needs no reading; now and then it is read all the same.
+        const atEnd = tailer.stall === null || tailer.stall.kind === 'end';
+        if (found !== 'quiet' || !atEnd || clock.monotonic() - readAt >= IDLE_READ_MS) {
+          await this.#sync({ tailer, pacer, uploader, signal: stop });
+          readAt = clock.monotonic();
+        }
         background.begin();
-        await pacer.wait({ signal: stop });
+        found = await pacer.wait({ signal: stop });
       }
       await this.#sync({ tailer, pacer, uploader, signal: stop });
       await background.settled();
