@@ -57,6 +57,7 @@ describe('help', () => {
     expect(flags).toEqual([
       '-o',
       '-config',
+      '-generation',
       '-if-db-not-exists',
       '-if-replica-exists',
       '-dry-run',

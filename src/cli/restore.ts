@@ -25,6 +25,7 @@ import { loadForCommand, openSessionLog, type Session } from './session.ts';
 interface Flags {
   readonly config?: string;
   readonly o?: string;
+  readonly generation?: string;
   readonly ifDbNotExists?: true;
   readonly ifReplicaExists?: true;
   readonly dryRun?: true;
@@ -62,6 +63,7 @@ Exit codes: 0 restored, 2 usage or configuration, 10 no backup there, 14 corrupt
 const flagOptions = (): Option[] => [
   new Option('-o <DIR>', 'Restore into this directory. It must be absent or empty.'),
   configFileOption(),
+  new Option('--generation <G>', 'Restore the line that ends with this generation: its name, or its number.'),
   new Option('--if-db-not-exists', 'Do nothing, successfully, when the target already holds a database.'),
   new Option('--if-replica-exists', 'Do nothing, successfully, when there is no backup.'),
   new Option('--dry-run', 'Say what would be restored, and write nothing.'),
@@ -135,6 +137,7 @@ export function restoreCommand(session: Session): Command {
           target,
           dryRun: flags.dryRun ?? false,
           ifDatabaseAbsent: flags.ifDbNotExists ?? false,
+          generation: flags.generation,
           parallelism,
           memoryBytes: config.memoryBytes,
           requestTimeoutMs: config.requestTimeoutMs,

@@ -74,6 +74,13 @@ describe('restore', () => {
     await expect(readFile(`${root}/dry/clog`)).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
+  test('-generation names a line by its number; one that is not there is a wrong argument', async () => {
+    const chosen = await runMain(['restore', '-generation', '1', '-dry-run', '-json', '-o', `${root}/line`, url]);
+    expect(JSON.parse(chosen.stdout)).toMatchObject({ tx: '299' });
+    const unknown = await runMain(['restore', '-generation', '7', '-dry-run', '-o', `${root}/line`, url]);
+    expect(unknown.code, unknown.stderr).toBe(2);
+  });
+
   test('a database that is there is left alone: 16, or 0 where that was asked for', async () => {
     const argv = ['restore', '-config', config, `${root}/db`];
     const refused = await runMain(argv);

@@ -12,6 +12,8 @@ export interface RestoreCommandOptions {
   readonly dryRun: boolean;
   /** Leave the target as it is when it holds a database. */
   readonly ifDatabaseAbsent: boolean;
+  /** Another line than the head's: a generation's name or number. */
+  readonly generation?: string | undefined;
   /** Requests at once. */
   readonly parallelism: number;
   readonly memoryBytes: number;
