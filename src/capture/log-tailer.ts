@@ -78,6 +78,11 @@ export class LogTailer implements AsyncDisposable {
     return successor === null ? 0 : Number.POSITIVE_INFINITY;
   }
 
+  /** Whether no later segment is there, so that what is not read of this one can only be what was just appended. */
+  async isInNewestSegment(): Promise<boolean> {
+    return (await this.#list()).every(({ tx }) => tx <= this.#position.segment);
+  }
+
   /**
    * The runs that are there now, of one segment only: at its end the iteration ends, and the next one begins in the
    * successor. Nothing yielded means that the end of the log has been reached.

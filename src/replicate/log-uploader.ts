@@ -26,6 +26,8 @@ export interface LogUploaderOptions {
   readonly stored: HeadPosition | null;
   /** Plain bytes that can be read now: a guess that bounds the memory taken. */
   readonly availableBytes: () => Promise<number>;
+  /** Whether no segment stands behind the one that is read. */
+  readonly isInNewestSegment: () => Promise<boolean>;
   readonly onStored: (object: CutObject, stored: HeadPosition | null) => void;
 }
 
@@ -68,8 +70,8 @@ export class LogUploader {
           .catch((error: unknown) => failed.abort(error))
           .finally(() => inFlight.delete(settled));
         inFlight.add(settled);
-        // Only a segment that has ended leads on.
-        if (sent.caughtUp && (await this.#options.availableBytes()) !== Number.POSITIVE_INFINITY) break;
+        // Behind the end of an older segment, or behind garbage that a crash left there, more may stand, or a hole.
+        if (sent.caughtUp && (await this.#options.isInNewestSegment())) break;
       }
     } finally {
       await Promise.allSettled(inFlight);

@@ -138,6 +138,7 @@ export class Replicator implements Service {
       budget,
       stored,
       availableBytes: () => tailer.bytesAhead(),
+      isInNewestSegment: () => tailer.isInNewestSegment(),
       onStored: (object, position) => {
         this.#status.storedObject(object, position);
         log.debug('stored', { key: object.key, commits: object.commits, bytes: object.bytes });

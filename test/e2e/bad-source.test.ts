@@ -2,15 +2,16 @@
  * Invariant: a source that cannot be replicated is refused with its documented exit code and a message that names it and
  * the remedy; the store then holds nothing that was not proven, and the source is as it was.
  */
-import { chmod, cp, mkdir, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, cp, mkdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { databaseBesideStore, runBadly, runWell } from '../support/database-beside-store.ts';
 import { compareRestored } from '../support/compare-restored.ts';
 import { testNeeding } from '../support/named-skip.ts';
 import { PROGRAM, runProgram } from '../support/program.ts';
 import { readDatabase } from '../support/recorded-database.ts';
-import { listKeys } from '../support/stored-log.ts';
+import { lineOf, listKeys, readHead, readLineSegments, readStored } from '../support/stored-log.ts';
 import { treeFacts } from '../support/tree-facts.ts';
 import { vectorDirectory } from '../vectors/vectors.ts';
 
@@ -134,6 +135,21 @@ describe('damage', () => {
       }
     },
   );
+
+  test('garbage that a crash left at the end of a segment: one pass stores what stands behind it too', async () => {
+    await using place = await databaseBesideStore();
+    const recorded = await readDatabase(place.database);
+    await appendFile(join(place.database, 'clog', `${'0'.repeat(20)}.stdb.log`), Buffer.alloc(100, 'torn'));
+    await runWell(['replicate', '-once', place.database, place.url]);
+    const stored = await readStored(place.store);
+    const line = lineOf(stored, (await readHead(place.store)).generation);
+    const unpacked = await readLineSegments(place.store, line);
+    for (const { name, bytes } of recorded.segments) {
+      expect(unpacked.get(name.slice(0, 20))?.equals(bytes), name).toBe(true);
+    }
+    await runWell(['restore', '-o', place.restored, place.url]);
+    expect((await compareRestored(recorded, place.restored)).differences).toEqual([]);
+  });
 
   test.each(['flip-byte', 'drop-segment'] as const)(
     '%s: a log that is not whole stops the database and says where',
