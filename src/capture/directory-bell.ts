@@ -5,9 +5,18 @@
  * Armed only while nothing is expected: under steady load a timer paces the reading, and an event for each append would
  * cost more than the reading does.
  */
+import { statfs } from 'node:fs/promises';
 import type { FSWatcher } from 'chokidar';
 import { watch } from 'chokidar';
 import type { Log } from '../core/log.ts';
+
+/**
+ * Types of file systems, by statfs(2), whose every change goes through this kernel: ext4, XFS, Btrfs, F2FS, tmpfs, ZFS.
+ * There a writer of another container is seen as well.
+ */
+const LOCAL_FILE_SYSTEMS: ReadonlySet<number> = new Set([
+  0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0x0102_1994, 0x2fc1_2fc1,
+]);
 
 export class DirectoryBell implements AsyncDisposable {
   readonly #directories: readonly string[];
@@ -16,6 +25,7 @@ export class DirectoryBell implements AsyncDisposable {
   #ring: () => void = () => {};
   /** How often it rang, which tells whether this file system sends events at all. */
   rings = 0;
+  #trusted = false;
 
   constructor(directories: readonly string[], { log }: { log: Log }) {
     this.#directories = directories;
@@ -26,10 +36,16 @@ export class DirectoryBell implements AsyncDisposable {
     return this.#watcher !== null;
   }
 
+  /** Whether it may be expected to ring for every append, before it ever did. */
+  get trusted(): boolean {
+    return this.#trusted;
+  }
+
   /** Resolves once events are being delivered; what changed before that must be looked for. */
   async arm(ring: () => void): Promise<void> {
     this.#ring = ring;
     if (this.#watcher) return;
+    this.#trusted = (await Promise.all(this.#directories.map(isLocal))).every(Boolean);
     const watcher = watch([...this.#directories], { depth: 0, ignoreInitial: true, persistent: true });
     this.#watcher = watcher;
     watcher.on('all', () => {
@@ -41,6 +57,7 @@ export class DirectoryBell implements AsyncDisposable {
       // Without events (no inotify watches left, say) polling goes on: slower to notice, never wrong.
       watcher.on('error', (error) => {
         this.#log.debug('file events are not available; polling', { error });
+        this.#trusted = false;
         resolve();
       });
     });
@@ -54,5 +71,14 @@ export class DirectoryBell implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.disarm();
+  }
+}
+
+async function isLocal(directory: string): Promise<boolean> {
+  try {
+    return LOCAL_FILE_SYSTEMS.has((await statfs(directory)).type);
+  } catch {
+    // Not there yet, or not to be asked: then it is looked at more often.
+    return false;
   }
 }

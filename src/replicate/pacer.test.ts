@@ -8,14 +8,20 @@ const intervalMs = 1000;
 const signal = new AbortController().signal;
 
 /** A log that grows at given moments; `announce`: whether file events tell of it. */
-function scene(growth: readonly number[], { announce = false }: { announce?: boolean } = {}) {
+function scene(growth: readonly number[], { announce = false, trusted = false } = {}) {
   const clock = new VirtualClock();
   let readUpTo = -1;
   let armed = 0;
   const grown = (): number => growth.filter((at) => at <= clock.monotonic()).length;
+  let isArmed = false;
   const bell = {
+    trusted,
+    get armed() {
+      return isArmed;
+    },
     arm: (ring: () => void) => {
       armed += 1;
+      isArmed = true;
       const next = growth.find((at) => at > clock.monotonic());
       if (announce && next !== undefined) {
         // The event comes while the pacer sleeps, as early as the moment of growth.
@@ -26,7 +32,10 @@ function scene(growth: readonly number[], { announce = false }: { announce?: boo
       }
       return Promise.resolve();
     },
-    disarm: () => Promise.resolve(),
+    disarm: () => {
+      isArmed = false;
+      return Promise.resolve();
+    },
   };
   const pacer = new Pacer({
     clock,
@@ -80,6 +89,20 @@ describe('Pacer', () => {
     expect(await steps.pacer.wait({ signal })).toBe('quiet');
     // The interval after the cut, then one long look-out.
     expect(steps.clock.monotonic() - before).toBe(intervalMs + IDLE_POLL_MS);
+  });
+
+  test('where events are to be expected, an idle log is looked at rarely from the start', async () => {
+    const { clock, pacer } = scene([], { trusted: true });
+    for (const looks of [1, 2, 3]) {
+      expect(await pacer.wait({ signal })).toBe('quiet');
+      expect(clock.monotonic()).toBe(looks * IDLE_POLL_MS);
+    }
+  });
+
+  test('growth without an event is found at the next look, also after quiet ones', async () => {
+    const [first] = await cuts(scene([12_000], { trusted: true }), 1);
+    expect(first).toBeGreaterThanOrEqual(12_000);
+    expect(first).toBeLessThanOrEqual(12_000 + IDLE_POLL_MS + 40);
   });
 
   test('a wake ends the wait, also one that came before it', async () => {

@@ -1,8 +1,8 @@
 /**
  * Waits until the next log object is due: wakes by file events while the log is idle, by a timer while it is busy.
  *
- * Events are hints. While none has ever announced growth, the log is looked at once an interval; once they have proven
- * to work, an idle log is looked at every IDLE_POLL_MS, so that a hundred idle databases cost nothing to speak of.
+ * Events are hints. Where they are proven to work, or the file system is known for them, an idle log is looked at every
+ * IDLE_POLL_MS, so that a hundred idle databases cost nothing to speak of; elsewhere once an interval.
  */
 import type { DirectoryBell } from '../capture/directory-bell.ts';
 import type { Clock } from '../core/clock.ts';
@@ -12,7 +12,7 @@ export const IDLE_POLL_MS = 5_000;
 
 export interface PacerOptions {
   readonly clock: Clock;
-  readonly bell: Pick<DirectoryBell, 'arm' | 'disarm'>;
+  readonly bell: Pick<DirectoryBell, 'arm' | 'disarm' | 'armed' | 'trusted'>;
   readonly intervalMs: number;
   /** Whether the log has grown since it was last read. */
   readonly hasGrown: () => Promise<boolean>;
@@ -27,6 +27,10 @@ export class Pacer {
   /** When the growth that is not yet cut was first noticed; null when there is none. */
   #pendingSince: number | null = null;
   #eventsWork = false;
+  /** Whether the bell has rung since the log was last looked at. */
+  #rung = false;
+  /** Whether the last wait ended with a look that found nothing. */
+  #quiet = false;
   /** Whether a bell may end the wait: not while a timer paces. */
   #idle = false;
   #wake: (() => void) | null = null;
@@ -71,19 +75,24 @@ export class Pacer {
   }
 
   async #waitIdle(signal: AbortSignal): Promise<'due' | 'look' | 'quiet'> {
-    const { clock, bell, hasGrown, intervalMs } = this.#options;
-    let rung = false;
+    const { clock, bell, intervalMs } = this.#options;
     let woken = false;
     this.#idle = true;
     try {
+      const lookedAt = this.#quiet && bell.armed && !this.#rung;
+      this.#quiet = false;
       await bell.arm(() => {
-        rung = true;
+        this.#rung = true;
         if (this.#idle) this.#wake?.();
       });
-      if (!(await hasGrown())) {
-        const idleMs = this.#eventsWork ? Math.max(IDLE_POLL_MS, intervalMs) : intervalMs;
-        if (!rung) woken = await this.#sleep(idleMs, { signal });
-        if (!(await hasGrown())) return rung || woken ? 'look' : 'quiet';
+      if (lookedAt || !(await this.#look())) {
+        const idleMs = this.#eventsWork || bell.trusted ? Math.max(IDLE_POLL_MS, intervalMs) : intervalMs;
+        if (!this.#rung) woken = await this.#sleep(idleMs, { signal });
+        const rung = this.#rung;
+        if (!(await this.#look())) {
+          this.#quiet = !rung && !woken;
+          return this.#quiet ? 'quiet' : 'look';
+        }
         this.#eventsWork ||= rung;
       }
     } finally {
@@ -91,6 +100,12 @@ export class Pacer {
     }
     await this.#gather(clock.monotonic(), signal);
     return 'due';
+  }
+
+  /** Whether the log has grown; what rings from now on is news. */
+  #look(): Promise<boolean> {
+    this.#rung = false;
+    return this.#options.hasGrown();
   }
 
   /** Waits for the rest of a burst, as the rule of level 0 says. */
