@@ -17,7 +17,7 @@ export class TcpProxy implements AsyncDisposable {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  /** Listens, at the same port as before. */
+  /** Listens, again at its own port after a stop. */
   async open(): Promise<void> {
     const server = createServer((near) => {
       const far = connect(Number(this.#target.port), this.#target.hostname);

@@ -42,7 +42,7 @@ describe('sources', () => {
     expect(
       tests.filter(
         (path) =>
-          !/ from '(\.|\.\.\/\.\.\/test\/support)\/[\w-]+\.ts'|import\('\.\/[\w-]+\.ts'\)/.test(readProjectFile(path)),
+          !/ from '(\.|(\.\.\/)+test\/support)\/[\w-]+\.ts'|import\('\.\/[\w-]+\.ts'\)/.test(readProjectFile(path)),
       ),
     ).toEqual([]);
   });
