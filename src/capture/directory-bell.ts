@@ -6,8 +6,10 @@
  * cost more than the reading does.
  */
 import { statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { FSWatcher } from 'chokidar';
 import { watch } from 'chokidar';
+import { systemCode } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 
 /**
@@ -74,11 +76,14 @@ export class DirectoryBell implements AsyncDisposable {
   }
 }
 
+/** A directory that is not there yet will be on the file system of the one above. */
 async function isLocal(directory: string): Promise<boolean> {
-  try {
-    return LOCAL_FILE_SYSTEMS.has((await statfs(directory)).type);
-  } catch {
-    // Not there yet, or not to be asked: then it is looked at more often.
-    return false;
+  for (const path of [directory, dirname(directory)]) {
+    try {
+      return LOCAL_FILE_SYSTEMS.has((await statfs(path)).type);
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') return false;
+    }
   }
+  return false;
 }

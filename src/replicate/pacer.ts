@@ -1,14 +1,17 @@
 /**
  * Waits until the next log object is due: wakes by file events while the log is idle, by a timer while it is busy.
  *
- * Events are hints. Where they are proven to work, or the file system is known for them, an idle log is looked at every
- * IDLE_POLL_MS, so that a hundred idle databases cost nothing to speak of; elsewhere once an interval.
+ * Events are hints. Where they are proven to work an idle log is looked at every IDLE_POLL_MS, where the file system is
+ * known for them every TRUSTED_POLL_MS, so that a hundred idle databases cost nothing to speak of; elsewhere once an
+ * interval.
  */
 import type { DirectoryBell } from '../capture/directory-bell.ts';
 import type { Clock } from '../core/clock.ts';
 import { cutAt, QUIET_MS } from './level-zero.ts';
 
 export const IDLE_POLL_MS = 5_000;
+/** The same where the file system is known to send events: each look costs a turn through the thread pool or two. */
+export const TRUSTED_POLL_MS = 10_000;
 
 export interface PacerOptions {
   readonly clock: Clock;
@@ -75,7 +78,7 @@ export class Pacer {
   }
 
   async #waitIdle(signal: AbortSignal): Promise<'due' | 'look' | 'quiet'> {
-    const { clock, bell, intervalMs } = this.#options;
+    const { clock, bell } = this.#options;
     let woken = false;
     this.#idle = true;
     try {
@@ -86,8 +89,7 @@ export class Pacer {
         if (this.#idle) this.#wake?.();
       });
       if (lookedAt || !(await this.#look())) {
-        const idleMs = this.#eventsWork || bell.trusted ? Math.max(IDLE_POLL_MS, intervalMs) : intervalMs;
-        if (!this.#rung) woken = await this.#sleep(idleMs, { signal });
+        if (!this.#rung) woken = await this.#sleep(this.#idleMs(), { signal });
         const rung = this.#rung;
         if (!(await this.#look())) {
           this.#quiet = !rung && !woken;
@@ -100,6 +102,12 @@ export class Pacer {
     }
     await this.#gather(clock.monotonic(), signal);
     return 'due';
+  }
+
+  #idleMs(): number {
+    const { bell, intervalMs } = this.#options;
+    if (bell.trusted) return Math.max(TRUSTED_POLL_MS, intervalMs);
+    return this.#eventsWork ? Math.max(IDLE_POLL_MS, intervalMs) : intervalMs;
   }
 
   /** Whether the log has grown; what rings from now on is news. */

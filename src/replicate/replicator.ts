@@ -27,7 +27,7 @@ import type { Writer } from './writer.ts';
 
 const WAIT_FOR_LOG_MS = 1_000;
 /** How often a log that says nothing of itself is read to its end and beyond: what no event and no size has told. */
-const IDLE_READ_MS = 60_000;
+const IDLE_READ_MS = 300_000;
 /** In one pass, how often a snapshot that changed while it was read is tried again. */
 const ONCE_SNAPSHOT_TRIES = 3;
 
