@@ -15,8 +15,10 @@ import type { CommandCost } from './support/run-command.ts';
 const INCREMENT_LOG_BYTES = 10.5 * MB;
 const INCREMENT_OBJECTS = 100;
 
-const describe = ({ seconds: time, cpuSeconds }: CommandCost, { requests, bytesPut }: Traffic): string =>
-  `${seconds(time)} (${cpuSeconds.toFixed(1)} CPU-s), ${requests} requests, ${megabytes(bytesPut)}`;
+/** The access log does not tell the length of a multipart upload's parts. */
+const describe = ({ seconds: time, cpuSeconds }: CommandCost, { requests, bytesPut, operations }: Traffic): string =>
+  `${seconds(time)} (${cpuSeconds.toFixed(1)} CPU-s), ${requests} requests, ${megabytes(bytesPut)}` +
+  (operations.includes('UploadPart') ? ' and what it put in parts' : '');
 
 async function grow({ path, nextTx, snapshotTx, objects }: BigDatabase): Promise<void> {
   const first = await appendLog(path, { bytes: INCREMENT_LOG_BYTES / 2, from: nextTx, seed: 3 });

@@ -8,6 +8,7 @@
 import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
 import { assert, CorruptionError, errorMessage, systemCode } from '../core/errors.ts';
+import { encodeInPool, POOLED_PLAIN_BYTES_MAX } from './encoder-pool.ts';
 import { type FrameHeader, FrameMeasure } from './frame-header.ts';
 
 /** A decoder of our own frames refuses more. Level 19 and below stay within it. */
@@ -32,8 +33,13 @@ export interface DecodeFrameOptions {
   readonly plainBytesMax: number;
 }
 
-function encodeOptions(plain: Uint8Array, { level }: EncodeFrameOptions): zlib.ZstdOptions {
+function checkLevel({ level }: EncodeFrameOptions): number {
   assert(Number.isInteger(level) && level >= 1 && level <= 19, `zstd level ${level} is not in 1..19`);
+  return level;
+}
+
+function encodeOptions(plain: Uint8Array, options: EncodeFrameOptions): zlib.ZstdOptions {
+  const level = checkLevel(options);
   return {
     // zstd's own bound for incompressible input: the frame comes out in one call.
     chunkSize: plain.byteLength + (plain.byteLength >> 8) + 512,
@@ -60,6 +66,7 @@ export function encodeFrameSync(plain: Uint8Array, options: EncodeFrameOptions):
 /** The same in the thread pool, where that pays. */
 export async function encodeFrame(plain: Uint8Array, options: EncodeFrameOptions): Promise<Uint8Array> {
   if (plain.byteLength < POOL_PLAIN_BYTES_MIN) return encodeFrameSync(plain, options);
+  if (plain.byteLength <= POOLED_PLAIN_BYTES_MAX) return encodeInPool(plain, checkLevel(options));
   return trim(await compressInPool(plain, encodeOptions(plain, options)));
 }
 
