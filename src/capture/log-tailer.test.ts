@@ -145,6 +145,34 @@ describe('a growing log', () => {
   });
 });
 
+describe('another history under the same names', () => {
+  /** As long as `commit`, with other bytes. */
+  const other = (tx: number): Uint8Array =>
+    encodeCommit({ version: 1, tx: txOffset(tx), records: new Uint8Array(100).fill(255 - (tx % 251)) });
+  const others = Buffer.concat([header, ...[0, 1, 2, 3, 4].map(other)]);
+  const start = async (): Promise<LogTailer> => {
+    await writeFile(segment(0), Buffer.concat([header, commits(0, 3)]));
+    const tailer = tailerFrom(0);
+    expectUnbroken(await readAll(tailer), { from: 0, to: 2 });
+    return tailer;
+  };
+
+  test('regression: in a file that took the place of the one before', async () => {
+    await using tailer = await start();
+    await writeFile(`${segment(0)}.new`, others);
+    await rename(`${segment(0)}.new`, segment(0));
+    await expect(readAll(tailer)).rejects.toMatchObject({ code: 'SOURCE_DIVERGED' });
+    expect(tailer.position.nextTx).toBe(3n);
+  });
+
+  test('regression: in the same file, cut back and grown again between two looks', async () => {
+    await using tailer = await start();
+    await truncate(segment(0), 0);
+    await appendFile(segment(0), others);
+    await expect(readAll(tailer)).rejects.toMatchObject({ code: 'SOURCE_DIVERGED' });
+  });
+});
+
 describe('long commits', () => {
   test('longer than a run: in memory; longer than memory: by a pass over the file, and the same bytes', async () => {
     const middle = commit(0, 1 << 20);

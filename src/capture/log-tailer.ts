@@ -10,6 +10,7 @@
 import { CorruptionError, SourceDivergedError } from '../core/errors.ts';
 import type { ReadableFiles } from '../core/readable-files.ts';
 import { byteOffset, type TxOffset } from '../core/types.ts';
+import { COMMIT_CRC_BYTES } from '../spacetimedb/commit.ts';
 import { SEGMENT_HEADER_BYTES } from '../spacetimedb/segment-header.ts';
 import { openSegment, type SegmentReader } from '../spacetimedb/segment-reader.ts';
 import { listSegments, type SegmentEntry } from '../spacetimedb/segments.ts';
@@ -133,7 +134,7 @@ export class LogTailer implements AsyncDisposable {
       const same = named === null || named.inode === this.#reader.inode;
       // A header that was not yet written when the file was opened must be read again.
       if (same && this.#reader.version !== null) {
-        await this.#requireNoShrinking(this.#reader);
+        await this.#requireSameHistory(this.#reader);
         return this.#reader;
       }
       await this.#close();
@@ -141,19 +142,32 @@ export class LogTailer implements AsyncDisposable {
     const entry = (await this.#list()).find((segment) => segment.tx === this.#position.segment);
     if (entry === undefined) return null;
     this.#reader = await openSegment(this.#files, entry);
-    if (this.#reader !== null) await this.#requireNoShrinking(this.#reader);
+    if (this.#reader !== null) await this.#requireSameHistory(this.#reader);
     return this.#reader;
   }
 
-  async #requireNoShrinking(reader: SegmentReader): Promise<void> {
+  /**
+   * Whether the commit before the position still ends there, by its checksum: a file may be cut back and grow again
+   * between two looks, or another history take its name, with commits that fit the place and the offset.
+   */
+  async #requireSameHistory(reader: SegmentReader): Promise<void> {
+    const { at, crc, nextTx } = this.#position;
+    if (at === SEGMENT_HEADER_BYTES) return;
+    const facts = { path: reader.path, tx: nextTx };
+    const hint =
+      'The database was reset or lost its newest commits. What is stored is kept; see "rolled-back" in the documentation.';
     const plainBytes = await reader.plainBytes();
-    if (plainBytes >= this.#position.at || this.#position.at === SEGMENT_HEADER_BYTES) return;
+    if (plainBytes < at) {
+      throw new SourceDivergedError(
+        `${reader.path} ended at byte ${at} and now has only ${plainBytes}: the log was cut back`,
+        { hint, facts },
+      );
+    }
+    const ending = await reader.read(byteOffset(at - COMMIT_CRC_BYTES), COMMIT_CRC_BYTES);
+    if (ending.byteLength === COMMIT_CRC_BYTES && Buffer.from(ending).readUInt32LE() === crc) return;
     throw new SourceDivergedError(
-      `${reader.path} ended at byte ${this.#position.at} and now has only ${plainBytes}: the log was cut back`,
-      {
-        hint: 'The database was reset or lost its newest commits. What is stored is kept; see "rolled-back" in the documentation.',
-        facts: { path: reader.path, tx: this.#position.nextTx },
-      },
+      `${reader.path} no longer holds the commit that ended at byte ${at}: the log was written anew`,
+      { hint, facts },
     );
   }
 
