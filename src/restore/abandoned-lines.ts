@@ -1,4 +1,5 @@
 /** Lines that a restore does not take although they go on later than its target: an operator must hear of them. Pure. */
+import { CorruptionError } from '../core/errors.ts';
 import type { TimedPosition } from '../core/status.ts';
 import type { GenerationName, LogObject } from '../layout/keys.ts';
 import { generationStart, walkGeneration } from '../layout/walk.ts';
@@ -19,15 +20,20 @@ export function findAbandonedLines(view: StoreView, target: TimedPosition | null
   return [...found.values()].sort((a, b) => (a.generation < b.generation ? -1 : 1));
 }
 
-/** The end of the generation's own chain; without its beginning, the latest that its names tell. */
+/** The end of the generation's own chain; where that cannot be walked, the latest that its names tell. */
 function lastOf(
   generation: GenerationName,
   objects: readonly LogObject[],
   { documents }: StoreView,
 ): TimedPosition | null {
-  const document = documents.get(generation);
-  const start = document ? generationStart(document, objects) : null;
-  if (start !== null) return walkGeneration(objects, start).end;
+  try {
+    const document = documents.get(generation);
+    const start = document ? generationStart(document, objects) : null;
+    if (start !== null) return walkGeneration(objects, start).end;
+  } catch (error) {
+    // Damage in a line that is not restored is no reason not to restore the other one.
+    if (!(error instanceof CorruptionError)) throw error;
+  }
   const latest = objects.reduce<LogObject | null>((best, next) => (best && best.last >= next.last ? best : next), null);
   return latest && { tx: latest.last, crc: latest.crc, time: latest.time };
 }

@@ -2,6 +2,7 @@
 import { CorruptionError } from '../core/errors.ts';
 import { FRAME_BYTES_MAX } from '../layout/frames.ts';
 import { decodeLogObject } from '../layout/log-object.ts';
+import { ObjectNotFoundError } from '../replica/replica-client.ts';
 import { decodeSegmentHeader } from '../spacetimedb/segment-header.ts';
 import { type FetchOptions, fetchParts } from './fetch-parts.ts';
 import { checkLastVersion } from './last-version.ts';
@@ -11,7 +12,10 @@ import type { RestorePlan } from './plan-types.ts';
 const WORTH_IT_BYTES = 8 * 1024 * 1024;
 
 /** @throws UnrecoverablePointError; says nothing of an object that cannot be read: that is found when it is restored */
-export async function peekLastVersion(plan: RestorePlan, fetch: FetchOptions): Promise<void> {
+export async function peekLastVersion(
+  plan: Pick<RestorePlan, 'segments' | 'target' | 'workBytes'>,
+  fetch: FetchOptions,
+): Promise<void> {
   const object = plan.segments.at(-1)?.pieces.at(-1)?.object;
   if (object === undefined || plan.workBytes < WORTH_IT_BYTES) return;
   const { key, size } = object;
@@ -24,6 +28,6 @@ export async function peekLastVersion(plan: RestorePlan, fetch: FetchOptions): P
       }
     }
   } catch (error) {
-    if (!(error instanceof CorruptionError)) throw error;
+    if (!(error instanceof CorruptionError || error instanceof ObjectNotFoundError)) throw error;
   }
 }

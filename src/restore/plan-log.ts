@@ -1,5 +1,5 @@
 /** Which log objects go with a start, a snapshot or offset 0, and whether they lead to the end of the line. Pure. */
-import { type Micros, micros, type Position, type TxOffset, txOffset } from '../core/types.ts';
+import { type Micros, micros, type Position, type TxOffset, txOffset, U64_MAX } from '../core/types.ts';
 import type { GenerationDocument } from '../layout/generation-document.ts';
 import type { GenerationName, LogObject } from '../layout/keys.ts';
 import type { LinePart } from '../layout/line.ts';
@@ -50,18 +50,23 @@ export function logForSnapshot(tx: TxOffset, { commit, header }: ManifestFacts, 
     const steps = wholeSegment(walk.steps, walk.end, log);
     return found(steps, walk.end, { commitFromManifest: false, timeBefore: timeBefore(steps, log) });
   }
-  const next = commit === null ? txOffset(tx + 1n) : txOffset(commit.position.tx + 1n);
+  const own = commit === null ? tx : commit.position.tx;
+  if (own === U64_MAX) return { why: 'no transaction can follow it', hole: null, end: null };
+  const next = txOffset(own + 1n);
   const after = walkLine(log.line, { ...log, from: next });
   if (after.hole !== null) return { ...after, why: describeHole(after.hole) };
   const [follower] = after.steps;
   if (follower !== undefined && !follows(follower.object, next, commit?.position ?? null)) {
     return { ...after, why: `the log goes on at transaction ${follower.object.first} only` };
   }
-  const timing = { commitFromManifest: commit !== null, timeBefore: header.time };
-  if (after.end !== null && follower !== undefined) return found(after.steps, after.end, timing);
+  const commitFromManifest = commit !== null;
+  if (after.end !== null && follower !== undefined) {
+    // The manifest's time may be less than the line's there: the names tell that.
+    return found(after.steps, after.end, { commitFromManifest, timeBefore: timeBefore(after.steps, log) });
+  }
   // A snapshot that the log does not reach is ignored by a server: its commit must be there.
   if (commit === null) return { ...after, why: 'the log does not hold its commit, nor what follows' };
-  return found([], { ...commit.position, time: header.time }, timing);
+  return found([], { ...commit.position, time: header.time }, { commitFromManifest, timeBefore: header.time });
 }
 
 const follows = (object: LogObject, next: TxOffset, commit: Position | null): boolean =>

@@ -8,7 +8,6 @@ import type { ByteBudget } from '../core/byte-budget.ts';
 import type { Clock } from '../core/clock.ts';
 import { assert, ConfigurationError, CorruptionError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
-import type { TimedPosition } from '../core/status.ts';
 import { formatTimestamp } from '../layout/time.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
 import { databaseExists } from './database-exists.ts';
@@ -19,7 +18,7 @@ import { checkFreeSpace } from './free-space.ts';
 import { partBytesFor } from './part-stream.ts';
 import { peekLastVersion } from './peek-last-version.ts';
 import { planRestore } from './plan.ts';
-import type { ManifestFacts, PlannedManifest, RestorePlan } from './plan-types.ts';
+import type { ManifestFacts, PlanInput, PlannedManifest, RestorePlan } from './plan-types.ts';
 import { ProgressMeter } from './progress-meter.ts';
 import { readManifestHeader, readPlace } from './read-snapshot.ts';
 import { readStore } from './read-store.ts';
@@ -100,8 +99,9 @@ class RestoreRun {
 
   async restoreInto(target: RestoreTarget): Promise<RestoreReport> {
     this.#progress.enter('plan');
-    let plan = await this.#plan(undefined);
-    const goal = plan.target;
+    let plan = await this.#plan({ generation: this.#options.generation });
+    // The head may move on to another generation meanwhile: this restore does not.
+    const { generation, target: goal } = plan;
     this.#warnAbandoned(plan);
     if (this.#options.dryRun === true) return this.report('planned', plan);
     for (let attempt = 1; ; attempt += 1) {
@@ -112,7 +112,7 @@ class RestoreRun {
         if (attempt === ATTEMPTS_MAX) throw this.#giveUp(error);
         this.#noteUnusable(error.key, error.reason);
       }
-      plan = await this.#plan(goal);
+      plan = await this.#plan({ generation, target: goal });
     }
   }
 
@@ -135,12 +135,12 @@ class RestoreRun {
   }
 
   /** Reads the store anew, and as many manifests as the planner asks for. */
-  async #plan(goal: TimedPosition | undefined): Promise<RestorePlan> {
-    const { client, signal, log, generation } = this.#options;
+  async #plan({ generation, target }: Pick<PlanInput, 'generation' | 'target'>): Promise<RestorePlan> {
+    const { client, signal, log } = this.#options;
     const view = await readStore({ client, signal, log, parallelism: this.#fetch.parallelism });
     for (;;) {
       const known = { manifests: this.#manifests, unusable: this.#unusable };
-      const outcome = planRestore({ source: client.url, view, ...known, generation, target: goal });
+      const outcome = planRestore({ source: client.url, view, ...known, generation, target });
       if (outcome.kind === 'plan') return outcome.plan;
       await this.#readManifest(outcome.manifest);
     }

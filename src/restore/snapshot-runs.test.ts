@@ -59,6 +59,14 @@ test('an object that is named twice, or that nothing asked for, is corruption', 
   await expect(runsOf([line, line], new Map([[object.hash, 'page']]))).rejects.toThrow(CorruptionError);
 });
 
+test('objects that overlap are corruption: a range could be far longer than its first object and the last', async () => {
+  const long = { hash: hashOf(1), offset: 0, length: 500 * PART_BYTES, plainLength: 10 };
+  const short = { hash: hashOf(2), offset: 5, length: 10, plainLength: 10 };
+  const line = { pack: hashOf(0), bytes: long.length, objects: [long, short] };
+  const wanted = new Map<string, ObjectKind>([long, short].map(({ hash }) => [hash, 'page']));
+  await expect(runsOf([line], wanted)).rejects.toThrow(CorruptionError);
+});
+
 test('a declared size above the budget is refused before anything is asked for', async () => {
   const client = new MemoryReplicaClient();
   const budget = new ByteBudget(16 * 1024 * 1024);

@@ -29,7 +29,10 @@ export interface PlanRunsOptions {
   readonly manifestKey: string;
 }
 
-/** @throws CorruptionError when the manifest names an object twice, or one that the snapshot file does not name */
+/**
+ * @throws CorruptionError when the manifest names an object twice, one that the snapshot file does not name, or places
+ * that overlap
+ */
 export async function* planRuns(
   lines: AsyncIterable<PackLine>,
   options: PlanRunsOptions,
@@ -41,10 +44,13 @@ function* runsOfLine(line: PackLine, options: PlanRunsOptions): Generator<Snapsh
   const objects = line.objects.map((object) => claim(object, options)).sort((a, b) => a.offset - b.offset);
   let run: WantedObject[] = [];
   let largePlainBytes = 0;
+  let end = 0;
   for (const object of objects) {
     const large = object.plainLength > SMALL_PLAIN_BYTES ? object.plainLength : 0;
     const [first] = run;
     const last = run.at(-1);
+    if (object.offset < end) throw overlap(line, options);
+    end = object.offset + object.length;
     const fits =
       first === undefined ||
       last === undefined ||
@@ -72,10 +78,16 @@ function claim(object: PackedObject, { wanted, manifestKey }: PlanRunsOptions): 
   );
 }
 
+/** Frames lie back to back: places that overlap would let a range be longer than what is in it. */
+const overlap = ({ pack }: PackLine, { manifestKey }: PlanRunsOptions): CorruptionError =>
+  new CorruptionError(`the manifest ${manifestKey} names places of pack ${pack} that overlap`, {
+    facts: { key: manifestKey, pack },
+  });
+
 function toRun({ pack, bytes }: PackLine, objects: readonly WantedObject[], largePlainBytes: number): SnapshotRun {
   const start = objects[0]?.offset ?? 0;
-  // Places of a damaged manifest may overlap: the last one by offset need not end last.
-  const endExclusive = objects.reduce((end, { offset, length }) => Math.max(end, offset + length), start);
+  const last = objects.at(-1);
+  const endExclusive = last ? last.offset + last.length : start;
   const extraBytes = largePlainBytes + UNPACK_PARALLELISM * SMALL_PLAIN_BYTES;
   return { key: packKey(pack), objectBytes: bytes, start, endExclusive, extraBytes, objects };
 }

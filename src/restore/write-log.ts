@@ -78,7 +78,6 @@ class LogWriter implements AsyncDisposable {
     // A copy: another attempt may need it again.
     await writer.write(Uint8Array.from(commit.bytes.subarray(SEGMENT_HEADER_BYTES)));
     this.#end = commit.position;
-    this.#time ??= commit.facts.time;
   }
 
   async writePiece(piece: LogPiece, body: AsyncIterable<Uint8Array>): Promise<void> {

@@ -1,5 +1,5 @@
 /** A download that survives broken connections: it goes on at the byte where it broke, of the same version only. */
-import { type GetOptions, type ReplicaClient, type StoredObject } from '../replica-client.ts';
+import type { GetOptions, ReplicaClient, StoredObject } from '../replica-client.ts';
 import { Patience, type RetryOptions, shouldRetry } from './patience.ts';
 
 export type ResumableGetOptions = GetOptions & RetryOptions;
@@ -10,13 +10,16 @@ export type ResumableGetOptions = GetOptions & RetryOptions;
  *
  * @throws PreconditionFailedError from the body when the object was overwritten between two parts
  */
-export async function resumableGet(
+export function resumableGet(client: ReplicaClient, key: string, options: ResumableGetOptions): Promise<StoredObject> {
+  return getPatiently(client, key, { ...options, patience: new Patience(options) });
+}
+
+/** The same, with a patience that several calls share. */
+export async function getPatiently(
   client: ReplicaClient,
   key: string,
-  options: ResumableGetOptions,
+  { range, ifMatch, signal, patience }: GetOptions & { readonly patience: Patience },
 ): Promise<StoredObject> {
-  const { range, ifMatch, signal } = options;
-  const patience = new Patience(options);
   const what = `get ${key}`;
   const asked: GetOptions = { signal, ...(range ? { range } : {}), ...(ifMatch === undefined ? {} : { ifMatch }) };
   const first = await patience.until({ what, signal }, () => client.get(key, asked));

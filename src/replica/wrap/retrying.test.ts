@@ -11,6 +11,7 @@ import { MemoryReplicaClient } from '../memory/memory-replica-client.ts';
 import {
   ObjectNotFoundError,
   PreconditionFailedError,
+  readBody,
   type ReplicaClient,
   UnauthorizedError,
   UnavailableError,
@@ -132,6 +133,12 @@ describe('trying again', () => {
     expect(warnings).toBeGreaterThan(1);
     expect(warnings).toBeLessThanOrEqual(minutes + 1);
     expect(spoken.at(-1)).toBe('info the store answers again');
+  });
+
+  test('a body that breaks goes on where it broke', async () => {
+    const { client, memory } = setUp([{ kind: 'break', after: 3, operation: 'get', times: 3 }]);
+    memory.store.set('a', bytes('0123456789'));
+    expect(Buffer.from(await readBody(await client.get('a'), 100)).toString()).toBe('0123456789');
   });
 
   test('a short failure says nothing to the operator', async () => {

@@ -1,7 +1,7 @@
 /**
  * Tries failed calls again, for every store alike: stores' clients do not. Invariants: a call that may succeed later is
  * tried until it does, the signal ends it, or patience does; a conditional put whose first answer was lost is never
- * taken for a lost race when it was won.
+ * taken for a lost race when it was won; bytes that came are not asked for again.
  */
 import { createHash } from 'node:crypto';
 import { bodyBytes } from '../put-body.ts';
@@ -23,6 +23,7 @@ import {
   type StoredObject,
 } from '../replica-client.ts';
 import { Patience, type RetryOptions, shouldRetry } from './patience.ts';
+import { getPatiently } from './resumable-get.ts';
 
 export type { RetryOptions } from './patience.ts';
 
@@ -61,8 +62,9 @@ class RetryingReplicaClient implements ReplicaClient {
     });
   }
 
+  /** A body that breaks goes on at the byte where it broke. */
   get(key: string, options: GetOptions = {}): Promise<StoredObject> {
-    return this.#patience.until({ what: `get ${key}`, signal: options.signal }, () => this.#inner.get(key, options));
+    return getPatiently(this.#inner, key, { ...options, patience: this.#patience });
   }
 
   head(key: string, options: CallOptions = {}): Promise<ObjectFacts> {

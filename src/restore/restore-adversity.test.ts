@@ -1,0 +1,115 @@
+/**
+ * Invariant: what happens elsewhere does not decide a restore: damage in lines that it does not take, a head that moves
+ * on meanwhile, connections that break, and names that no writer would make.
+ */
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { RecordedCommit } from '../../test/support/recorded-log.ts';
+import { RestoreScene } from '../../test/support/restore-scene.ts';
+import { buildSimpleStore, commitsBetween, positionOf, StoreBuilder } from '../../test/support/store-builder.ts';
+import { VirtualClock } from '../../test/support/virtual-clock.ts';
+import { vectorDirectory } from '../../test/vectors/vectors.ts';
+import { crc32cValue, micros, txOffset } from '../core/types.ts';
+import { logObjectKey } from '../layout/keys.ts';
+import { UnavailableError } from '../replica/replica-client.ts';
+import { retryingClient } from '../replica/wrap/retrying.ts';
+
+let scene: RestoreScene;
+beforeEach(async () => {
+  scene = await RestoreScene.open();
+});
+afterEach(() => scene[Symbol.asyncDispose]());
+
+const SMALL = vectorDirectory('v2-small');
+
+const commitAt = (commits: readonly RecordedCommit[], tx: bigint): RecordedCommit =>
+  commitsBetween(commits, tx, tx)[0] as RecordedCommit;
+
+test('two histories in an abandoned generation do not stand in the way of the head', async () => {
+  const { commits } = await buildSimpleStore({ client: scene.client, replicaDir: SMALL, snapshots: [] });
+  const builder = new StoreBuilder(scene.client);
+  const forked = await builder.putGeneration({ number: 2 });
+  for (const crc of [1, 2]) {
+    const name = { generation: forked, level: 0, segment: txOffset(0n), first: txOffset(0n), last: txOffset(999n) };
+    const key = logObjectKey({ ...name, time: micros(0n), prev: crc32cValue(0), crc: crc32cValue(crc) });
+    scene.client.store.set(key, Buffer.from('x'));
+  }
+  const report = await scene.run();
+  await scene.expectLog(commits);
+  expect(report.plan?.abandoned).toMatchObject([{ generation: forked, last: { tx: 999n } }]);
+});
+
+test('a connection that breaks within a body does not end the restore', async () => {
+  const { commits } = await buildSimpleStore({ client: scene.client, replicaDir: SMALL });
+  const broken = new Set<string>();
+  const flaky = scene.spying(async (key, options) => {
+    const stored = await scene.client.get(key, options);
+    if (broken.has(key)) return stored;
+    broken.add(key);
+    return { ...stored, body: breaking(stored.body) };
+  });
+  const clock = new VirtualClock();
+  const report = await scene.run({ client: retryingClient(flaky, { clock }) });
+  expect(report.snapshot).toBe(180n);
+  await scene.expectLog(commitsBetween(commits, 147n, 299n));
+  await scene.expectSnapshot(SMALL, 180n);
+});
+
+async function* breaking(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
+  for await (const bytes of body) {
+    yield bytes.subarray(0, bytes.byteLength >> 1);
+    throw new UnavailableError('the connection ended');
+  }
+}
+
+test('a head that moves on to a child meanwhile does not move the target', async () => {
+  const { builder, commits, generation, logKeys } = await buildSimpleStore({
+    client: scene.client,
+    replicaDir: SMALL,
+    commitsPerObject: 30,
+    snapshots: [],
+  });
+  // The generation ends at 200, and holds all of it twice.
+  for (const key of logKeys) scene.client.store.objects.delete(key);
+  await builder.putLog(generation, {
+    commits: commitsBetween(commits, 0n, 200n),
+    commitsPerObject: 30,
+    prev: crc32cValue(0),
+  });
+  await builder.putLog(generation, { commits: commitsBetween(commits, 0n, 200n), level: 1, prev: crc32cValue(0) });
+  await builder.putHead(generation, commitAt(commits, 200n));
+  const high = [...scene.client.store.objects.keys()].find((key) => key.includes('/log/1/')) ?? '';
+  scene.flip(high, 100);
+  let moved = false;
+  const client = scene.spying(async (key, options) => {
+    if (key === high && !moved) {
+      moved = true;
+      await builder.putLog(generation, { commits: commitsBetween(commits, 201n, 230n) });
+      const parent = commitAt(commits, 230n);
+      const child = await builder.putGeneration({ number: 2, parent: { generation, position: positionOf(parent) } });
+      await builder.putLog(child, { commits: commitsBetween(commits, 231n, 299n) });
+      await builder.putHead(child, commitAt(commits, 299n));
+    }
+    return scene.client.get(key, options);
+  });
+  const report = await scene.run({ client });
+  expect(moved).toBe(true);
+  expect(report).toMatchObject({ generation, position: { tx: 200n } });
+  await scene.expectLog(commitsBetween(commits, 0n, 200n));
+});
+
+test('where the log begins behind the snapshot, the time is that of the names', async () => {
+  const builder = new StoreBuilder(scene.client);
+  const { commits } = await buildSimpleStore({ client: scene.client, replicaDir: SMALL, snapshots: [] });
+  for (const key of [...scene.client.store.objects.keys()]) scene.client.store.objects.delete(key);
+  const generation = await builder.putGeneration({ number: 1 });
+  const end = commitAt(commits, 299n);
+  // An earlier commit had a later clock: all names tell that, and what the manifest tells is less.
+  const time = micros(end.time + 1_000_000n);
+  const later = commitsBetween(commits, 181n, 299n).map((commit) => ({ ...commit, time }));
+  await builder.putLog(generation, { commits: later });
+  await builder.putSnapshot(generation, { replicaDir: SMALL, tx: 180n, commit: commitAt(commits, 180n) });
+  await builder.putHead(generation, { ...end, time });
+  const report = await scene.run();
+  expect(report.position).toMatchObject({ tx: 299n, time });
+  expect(report.warnings).toEqual([]);
+});
