@@ -10,14 +10,22 @@ import { readHead, type StoredHead } from './head-lease.ts';
 
 const LOOKS_PER_TTL = 6;
 
+export interface LeaseWaitOptions {
+  readonly client: ReplicaClient;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Aborted by who wants no lease any more. */
+  readonly draining?: AbortSignal;
+}
+
 export type LeaseWaitOutcome = 'expired' | 'changed-hands';
 
 /**
  * @returns `changed-hands` when it was released or removed: then all must be read anew
- * @throws LeaseHeldError when its holder, or a third process, renewed it
+ * @throws LeaseHeldError when its holder, or a third process, renewed it; when nobody wants it any more
  */
 export async function waitForLease(
-  { client, clock, log }: { client: ReplicaClient; clock: Clock; log: Log },
+  { client, clock, log, draining }: LeaseWaitOptions,
   held: StoredHead,
   { signal }: { signal?: AbortSignal | undefined } = {},
 ): Promise<LeaseWaitOutcome> {
@@ -28,13 +36,34 @@ export async function waitForLease(
   );
   const since = clock.monotonic();
   for (let left = ttlMs; left > 0; left = ttlMs - (clock.monotonic() - since)) {
-    await clock.sleep(Math.min(left, ttlMs / LOOKS_PER_TTL), { signal });
+    await sleepUnlessDraining(Math.min(left, ttlMs / LOOKS_PER_TTL));
+    if (draining?.aborted) throw toldToEnd(client, held);
     const now = await readHead(client, { signal });
     if (now === null || now.document.released) return 'changed-hands';
     if (now.version !== held.version) throw leaseHeld(client, now);
   }
   return 'expired';
+
+  async function sleepUnlessDraining(ms: number): Promise<void> {
+    try {
+      await clock.sleep(ms, { signal: anyOf(signal, draining) });
+    } catch (error) {
+      if (signal?.aborted || !draining?.aborted) throw error;
+    }
+  }
 }
+
+const anyOf = (...signals: readonly (AbortSignal | undefined)[]): AbortSignal =>
+  AbortSignal.any(signals.filter((signal) => signal !== undefined));
+
+const toldToEnd = ({ url }: ReplicaClient, { document }: StoredHead): LeaseHeldError =>
+  new LeaseHeldError(
+    `told to end while process ${document.process.pid} on ${document.process.host} still held the lease of ${url}`,
+    {
+      hint: 'Nothing was stored. The next start waits for the lease again.',
+      facts: { url, owner: document.owner, generation: document.generation },
+    },
+  );
 
 /** The error for a head that is not ours to take. */
 export function leaseHeld(client: ReplicaClient, { document }: StoredHead): LeaseHeldError {

@@ -95,7 +95,18 @@ export class Replicator implements Service {
     const waiting = AbortSignal.any([signal, this.#drain.signal]);
     for (let said = false; ; said = true) {
       const started = await start(
-        { ...this.#options, source: this.#source, snapshotsDirectory: this.#snapshotsDirectory },
+        {
+          ...this.#options,
+          source: this.#source,
+          snapshotsDirectory: this.#snapshotsDirectory,
+          onLog: () => {
+            this.#status.state = 'starting';
+          },
+          onAnswer: () => {
+            this.#status.storeAnswered = true;
+          },
+          draining: this.#drain.signal,
+        },
         { signal },
       );
       if (started !== null) return started;

@@ -8,7 +8,7 @@ import type { TailPosition } from '../capture/commit-run.ts';
 import { compareWithLocalLog, type LogComparison, type LogSource, readLogStart } from '../capture/local-log.ts';
 import { beginningOf } from '../capture/log-tailer.ts';
 import type { Clock } from '../core/clock.ts';
-import { assert, ConfigurationError, CorruptionError } from '../core/errors.ts';
+import { assert, ConfigurationError, CorruptionError, UnsupportedFormatError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { isProvenDead } from '../core/process-identity.ts';
 import { micros, samePosition, type TxOffset } from '../core/types.ts';
@@ -28,6 +28,7 @@ import {
   PreconditionFailedError,
   readBody,
   type ReplicaClient,
+  UnsupportedByStoreError,
 } from '../replica/replica-client.ts';
 import { parseReplicaId } from '../spacetimedb/file-names.ts';
 import { listSnapshots, readSnapshotFile } from '../spacetimedb/snapshots.ts';
@@ -49,6 +50,12 @@ export interface StartOptions {
   readonly leaseTtlMs: number;
   readonly clock: Clock;
   readonly log: Log;
+  /** Told once the local log is there. */
+  readonly onLog?: () => void;
+  /** Told once the store has answered. */
+  readonly onAnswer?: () => void;
+  /** Aborted by who wants no lease any more: waiting for one ends then. */
+  readonly draining?: AbortSignal;
 }
 
 export interface ListedSnapshots {
@@ -86,11 +93,15 @@ export async function start(
 ): Promise<Started | null> {
   const { client, source, log } = options;
   let expired: ObjectVersion | null = null;
+  /** The version of head.json, null for none, in whose place ours was refused. */
+  let refused: ObjectVersion | null | undefined;
   for (;;) {
     const logStart = await readLogStart(source);
     if (logStart === null) return null;
+    options.onLog?.();
     const local = await readLocalFacts(options, logStart);
     const state = await readStoredState(client, { signal });
+    options.onAnswer?.();
     const comparison = await compare(source, state, { signal });
     const decision = decideStart({
       local: localLogState(local),
@@ -115,10 +126,20 @@ export async function start(
       return await take(decision, { options, state, local, tail, signal });
     } catch (error) {
       if (!(error instanceof PreconditionFailedError)) throw error;
+      const found = state.head?.version ?? null;
+      if (found === refused) throw conditionsBroken(client, error);
+      refused = found;
       log.warn('another writer took the head first; looking again', { generation: state.generation?.generation });
     }
   }
 }
+
+const conditionsBroken = (client: ReplicaClient, cause: Error): UnsupportedByStoreError =>
+  new UnsupportedByStoreError(`${client.url} refuses to write head.json although nobody has changed it`, {
+    cause,
+    hint: 'This store does not do conditional writes as it should: use another one, or a newer release of it.',
+    facts: { url: client.url },
+  });
 
 async function readLocalFacts(
   { source, snapshotsDirectory, database }: StartOptions,
@@ -126,8 +147,8 @@ async function readLocalFacts(
 ): Promise<LocalFacts> {
   for (const entry of await listSnapshots(source.files, snapshotsDirectory)) {
     const read = await readSnapshotFile(source.files, entry).catch((error: unknown) => {
-      // A damaged snapshot says nothing of the database; it is reported when it would be stored.
-      if (error instanceof CorruptionError) return null;
+      // One that cannot be read says nothing of the database; it is reported when it would be stored.
+      if (error instanceof CorruptionError || error instanceof UnsupportedFormatError) return null;
       throw error;
     });
     if (read === null) continue;
@@ -182,7 +203,7 @@ async function take(
   const { options, state, tail, signal } = facts;
   const { client, writer, clock, leaseTtlMs, log } = options;
   const continues = decision.kind === 'continue';
-  const stored = continues || decision.parent ? state.position : null;
+  const stored = continues || decision.parent ? positionIn(tail, state) : null;
   const generation = continues ? state.generation : await begin(decision, facts);
   assert(generation !== null, 'a generation that is not there cannot be continued');
   const now = clock.now();
@@ -201,6 +222,14 @@ async function take(
   const lease = await HeadLease.take({ client, clock, log }, document, { replaces, signal });
   const listedSnapshots = { generation: state.generation?.generation ?? null, snapshots: state.snapshots };
   return { lease, generation, tail, stored, listedSnapshots };
+}
+
+/**
+ * The stored position, in the segment where the local log holds it: a restored log may have other segments, and the next
+ * start lists from there on.
+ */
+function positionIn({ segment }: TailPosition, { position }: StoredState): HeadPosition | null {
+  return position === null || segment > position.tx ? position : { ...position, segment };
 }
 
 /** Writes the new generation's document, which counts for nothing until head names it. */
@@ -226,10 +255,11 @@ async function begin(
 }
 
 /** A generation that stored nothing of its own is left out of the line: its parent point is ours too. */
-function parentPoint({ generation, position }: StoredState): ParentPoint {
+function parentPoint({ generation, position, snapshots }: StoredState): ParentPoint {
   assert(generation !== null && position !== null, 'a parent point needs a stored position');
   const inherited = generation.parent;
-  if (inherited !== null && samePosition(inherited.position, position)) return inherited;
+  const storedNothing = snapshots.length === 0 && inherited !== null && samePosition(inherited.position, position);
+  if (storedNothing) return inherited;
   return { generation: generation.generation, position: { tx: position.tx, crc: position.crc } };
 }
 

@@ -4,7 +4,7 @@
  * snapshots. Only where head.json is missing is everything listed.
  */
 import { CorruptionError } from '../core/errors.ts';
-import type { Position, TxOffset } from '../core/types.ts';
+import { formatPosition, type Position, type TxOffset } from '../core/types.ts';
 import { decodeGenerationDocument, type GenerationDocument } from '../layout/generation-document.ts';
 import type { HeadPosition } from '../layout/head-document.ts';
 import { DOCUMENT_BYTES_MAX } from '../layout/json-document.ts';
@@ -75,7 +75,36 @@ async function readHeadlessState(client: ReplicaClient, options: ReadOptions): P
   const name = names.findLast((candidate) => holdsSomething(listed.get(candidate))) ?? names.at(-1);
   if (name === undefined) return NOTHING;
   const generation = await readGeneration(client, name, options);
-  return stateOf({ head: null, generation, from: null, listed: listed.get(name) });
+  const state = stateOf({ head: null, generation, from: null, listed: listed.get(name) });
+  if (state.position !== null) return state;
+  const position = await findBranch(client, generation, { ...options, listed });
+  return position === null ? state : { ...state, position, ends: [position] };
+}
+
+/** Where a generation without log objects of its own branched off; null where its line has none. */
+async function findBranch(
+  client: ReplicaClient,
+  generation: GenerationDocument,
+  { listed, ...options }: ReadOptions & { listed: ReadonlyMap<GenerationName, Listed> },
+): Promise<HeadPosition | null> {
+  for (let { parent } = generation; parent !== null; ) {
+    const ancestor = await readGeneration(client, parent.generation, options);
+    const objects = listed.get(parent.generation)?.objects ?? [];
+    const start = generationStart(ancestor, objects);
+    const walk = start && walkGeneration(objects, start, { until: parent.position });
+    if (walk?.reached !== 'until') {
+      throw new CorruptionError(
+        `${parent.generation} in ${client.url} does not reach ${formatPosition(parent.position)}`,
+        {
+          hint: 'Log objects are missing: restore them from a copy, or replicate to an empty prefix.',
+          facts: { url: client.url, generation: parent.generation, tx: parent.position.tx },
+        },
+      );
+    }
+    if (walk.end !== null) return { ...parent.position, segment: walk.end.segment, time: walk.end.time };
+    parent = ancestor.parent;
+  }
+  return null;
 }
 
 const numberOf = (name: GenerationName): number => parseGenerationName(name)?.number ?? 0;
