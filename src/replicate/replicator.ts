@@ -172,6 +172,9 @@ export class Replicator implements Service {
         log.info('snapshot stored', { ...facts });
       },
       onPack: (bytes) => this.#status.storedPack(bytes),
+      onNewest: (tx) => {
+        this.#status.newestSnapshot = tx;
+      },
     });
     await this.#loop({ tailer, pacer, uploader, snapshots, signal });
     await lease.release(uploader.stored, { signal });

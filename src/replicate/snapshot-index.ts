@@ -21,6 +21,18 @@ export class SnapshotIndex {
     this.#places.set(hash, place);
   }
 
+  clear(): void {
+    this.#places.clear();
+    this.#packBytes.clear();
+  }
+
+  /** Forgets all but a snapshot that has been stored: the index does not grow with the process's age. */
+  keepOnly(places: ReadonlyMap<string, PackPlace>): void {
+    const packs = new Set([...places.values()].map(({ pack }) => pack));
+    for (const hash of this.#places.keys()) if (!places.has(hash)) this.#places.delete(hash);
+    for (const pack of this.#packBytes.keys()) if (!packs.has(pack)) this.#packBytes.delete(pack);
+  }
+
   /**
    * Of `hashes`, those that need not be stored again. Objects whose pack would be less than half in use by this snapshot
    * are left out: they are packed anew, so that old packs can be deleted one day.

@@ -7,7 +7,13 @@
  */
 import { type LogSource, readCommitAsSegment } from '../capture/local-log.ts';
 import type { ByteBudget } from '../core/byte-budget.ts';
-import { CorruptionError, SourceDivergedError } from '../core/errors.ts';
+import {
+  CorruptionError,
+  LocalFileError,
+  type ReplicateError,
+  SourceDivergedError,
+  UnsupportedFormatError,
+} from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { mapAhead } from '../core/map-ahead.ts';
 import type { Micros, TxOffset } from '../core/types.ts';
@@ -54,6 +60,8 @@ export interface SnapshotUploaderOptions {
   readonly timeUpTo: (tx: TxOffset) => Micros;
   readonly onStored: (snapshot: StoredSnapshotFacts) => void;
   readonly onPack: (bytes: number) => void;
+  /** Told of the newest snapshot that the line had before this writer. */
+  readonly onNewest: (tx: TxOffset | null) => void;
 }
 
 export interface StoredSnapshotFacts {
@@ -61,6 +69,17 @@ export interface StoredSnapshotFacts {
   readonly objects: number;
   readonly newObjects: number;
   readonly plainBytes: number;
+}
+
+/** A directory by its inode: a server may take another snapshot at the same transaction. */
+const nameOf = ({ tx, inode }: SnapshotEntry): string => `${tx}/${inode}`;
+
+/** What everything on this machine suffers from, and what an operator has to mend, is no failure of one snapshot. */
+const SHARED_CAUSES: ReadonlySet<unknown> = new Set(['EACCES', 'EPERM', 'EMFILE', 'ENFILE', 'ENOMEM']);
+
+function isOfOneSnapshot(error: unknown): error is ReplicateError {
+  if (error instanceof LocalFileError) return !SHARED_CAUSES.has(error.facts['systemCode']);
+  return error instanceof CorruptionError || error instanceof UnsupportedFormatError;
 }
 
 export class SnapshotUploader {
@@ -72,8 +91,8 @@ export class SnapshotUploader {
   #indexed = false;
   /** The directory's names when nothing was left to do, so that an unchanged directory costs one readdir. */
   #settledNames: string | null = null;
-  /** Snapshots that turned out to be damaged: said once, and passed over. */
-  readonly #damaged = new Set<TxOffset>();
+  /** Snapshots that turned out to be damaged or unreadable, by their directory: said once, and passed over. */
+  readonly #unusable = new Set<string>();
 
   constructor(options: SnapshotUploaderOptions) {
     this.#options = options;
@@ -88,11 +107,16 @@ export class SnapshotUploader {
     const { source, directory, client, generation, listed, stored } = this.#options;
     const names = ((await source.files.list(directory)) ?? []).join('\n');
     if (names === this.#settledNames) return { pending: false };
-    const entries = (await listSnapshots(source.files, directory)).filter(({ tx }) => !this.#damaged.has(tx));
+    const entries = (await listSnapshots(source.files, directory)).filter(
+      (entry) => !this.#unusable.has(nameOf(entry)),
+    );
     // One beyond the stored log waits for it. A server renames those that its log never reaches.
     const candidate = entries.find(({ tx }) => tx <= (stored()?.tx ?? -1n));
     if (candidate !== undefined) {
-      if (!this.#looked) this.#newest = await findNewestSnapshot(client, generation, { listed, signal });
+      if (!this.#looked) {
+        this.#newest = await findNewestSnapshot(client, generation, { listed, signal });
+        this.#options.onNewest(this.#newest?.tx ?? null);
+      }
       this.#looked = true;
       if (this.#newest === null || candidate.tx > this.#newest.tx) {
         await this.#loadIndex(signal);
@@ -119,20 +143,23 @@ export class SnapshotUploader {
       }
     } catch (error) {
       if (!(error instanceof CorruptionError) && !(error instanceof ObjectNotFoundError)) throw error;
+      // What it named before the damage is not proven to be what the snapshot had.
+      this.#index.clear();
       this.#options.log.warn(`${key} cannot be read; the next snapshot is stored whole`, { key, error });
     }
   }
 
-  /** False when it has to be tried again. A damaged snapshot is reported and passed over: the log goes on. */
+  /** False when it has to be tried again. One that cannot be stored is reported and passed over: the log goes on. */
   async #uploadGuarded(entry: SnapshotEntry, signal: AbortSignal): Promise<boolean> {
     try {
       return await this.#uploadSnapshot(entry, signal);
     } catch (error) {
-      if (!(error instanceof CorruptionError)) throw error;
-      this.#damaged.add(entry.tx);
-      this.#options.log.error(`snapshot ${entry.tx} is damaged on disk and cannot be backed up`, {
+      if (!isOfOneSnapshot(error)) throw error;
+      this.#unusable.add(nameOf(entry));
+      this.#options.log.error(`snapshot ${entry.tx} cannot be backed up: ${error.message}`, {
         directory: entry.directory,
-        error,
+        code: error.code,
+        ...(error.hint === undefined ? {} : { hint: error.hint }),
       });
       return false;
     }
@@ -151,7 +178,13 @@ export class SnapshotUploader {
       log.warn(`the log no longer holds the commit of snapshot ${entry.tx}; it serves later points only`);
 
     const packed = await this.#pack(entry, { read, commit: commit?.bytes ?? null, signal });
-    if (packed === null || !(await isSnapshotUnchanged(source.files, entry))) return false;
+    if (!(await isSnapshotUnchanged(source.files, entry))) return false;
+    if (packed === null) {
+      throw new CorruptionError(`${entry.directory} lacks an object that its snapshot file names`, {
+        hint: 'Check the disk. The log is backed up, and the next snapshot that is whole will be.',
+        facts: { directory: entry.directory, tx: entry.tx },
+      });
+    }
     await lease.renew(stored(), { signal });
     const time = advanceTime(timeUpTo(entry.tx), commit?.time ?? null);
     const packs = packLines(packed, { packBytes: (pack) => this.#index.packBytes(pack) });
@@ -161,6 +194,8 @@ export class SnapshotUploader {
     for await (const part of body) parts.push(part);
     await this.#putManifest(manifestKey(generation.generation, entry.tx), parts, signal);
     this.#newest = { generation: generation.generation, tx: entry.tx };
+    this.#indexed = true;
+    this.#index.keepOnly(packed.places);
     this.#options.onStored({
       tx: entry.tx,
       objects: header.objects,
@@ -180,7 +215,7 @@ export class SnapshotUploader {
     }
   }
 
-  /** Null when an object is gone: the directory is being replaced or removed. */
+  /** Null when an object is not there: the directory is being replaced or removed, or was never whole. */
   async #pack(
     entry: SnapshotEntry,
     {
