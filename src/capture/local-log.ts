@@ -146,7 +146,8 @@ async function readEnds(
   return { ends, lastTx };
 }
 
-async function readOffsetIndex({ files, directory }: LogSource, tx: TxOffset): Promise<Uint8Array | undefined> {
+/** The content of a segment's offset index: a hint. Undefined where there is none, or none to believe. */
+export async function readOffsetIndex({ files, directory }: LogSource, tx: TxOffset): Promise<Uint8Array | undefined> {
   const file = await files.open(join(directory, formatOffsetIndexName(tx)));
   if (file === null) return undefined;
   await using _ = file;

@@ -22,6 +22,7 @@ import { LogUploader } from './log-uploader.ts';
 import { Pacer } from './pacer.ts';
 import { ReplicatorStatus } from './replicator-status.ts';
 import { SnapshotUploader } from './snapshot-uploader.ts';
+import { StallWatch } from './stall-watch.ts';
 import { start, type Started } from './start.ts';
 import type { Writer } from './writer.ts';
 
@@ -55,8 +56,8 @@ export class Replicator implements Service {
   readonly #snapshotsDirectory: string;
   readonly #status: ReplicatorStatus;
   readonly #drain = new AbortController();
+  readonly #stallWatch: StallWatch;
   #pacer: Pacer | null = null;
-  #mentionedStallAt = -1;
 
   constructor(options: ReplicatorOptions) {
     const { database, client, files, clock } = options;
@@ -64,6 +65,7 @@ export class Replicator implements Service {
     this.#options = options;
     this.#source = { files, directory: join(database, CLOG_DIR) };
     this.#snapshotsDirectory = join(database, SNAPSHOTS_DIR);
+    this.#stallWatch = new StallWatch({ source: this.#source, log: options.log, once: options.once });
     this.#status = new ReplicatorStatus({ database, destination: client.url }, { clock });
   }
 
@@ -214,23 +216,9 @@ export class Replicator implements Service {
     const status = this.#status;
     status.unstoredSince ??= pacer.pendingSince ?? this.#options.clock.monotonic();
     const objects = await uploader.upload({ signal });
-    status.unstoredSince = null;
     if (objects > 0) pacer.cut();
-    this.#mentionStall(tailer);
-  }
-
-  /** Bytes at the end of the log that are no whole commit: said once, since a crash leaves such, and they stay. */
-  #mentionStall({ stall, position }: LogTailer): void {
-    if (stall === null || stall.kind === 'end' || stall.at === this.#mentionedStallAt) return;
-    // A write in progress is seen for a moment; in a single pass it may also be all that will ever be there.
-    if (stall.kind === 'in-progress' && !this.#options.once) return;
-    this.#mentionedStallAt = stall.at;
-    this.#options.log.warn(`${stall.bytes} bytes after transaction ${position.nextTx - 1n} are not a whole commit`, {
-      kind: stall.kind,
-      segment: position.segment,
-      byte: stall.at,
-      hint: 'A crash of the server leaves such bytes; the server begins a new segment after them. They are not backed up.',
-    });
+    const isBlocked = await this.#stallWatch.judge(tailer, { readOn: () => uploader.upload({ signal }), signal });
+    if (!isBlocked) status.unstoredSince = null;
   }
 }
 

@@ -1,12 +1,11 @@
 // Invariant: the newest snapshot that is whole is stored, once; one that is not stands in nobody's way, neither the log's
 // nor an older snapshot's.
-import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { ReplicatorScene } from '../../test/support/replicator-scene.ts';
 import { diskFiles } from '../core/readable-files.ts';
 import { blake3Hex } from '../core/checksum.ts';
-import { decodeManifest } from '../layout/manifest-stream.ts';
 
 const NEWEST = '00000000000000000180';
 const newest = (scene: ReplicatorScene): string => scene.at('snapshots', `${NEWEST}.snapshot_dir`);
@@ -50,26 +49,6 @@ test('regression: an object that cannot be read keeps neither the log nor an old
 });
 
 const nameOf = (path: string): string => path.slice(-64);
-
-test('regression: what a manifest that breaks off has named is not taken for stored', async () => {
-  await using scene = await ReplicatorScene.open();
-  await cp(newest(scene), scene.beside('newest'), { recursive: true });
-  await rm(newest(scene), { recursive: true });
-  await scene.runOnce();
-  const [key = ''] = await scene.manifests();
-  // Its last bytes, which prove the lines before, are gone.
-  const { bytes } = scene.client.store.objects.get(key) ?? { bytes: Buffer.of() };
-  scene.client.store.set(key, bytes.subarray(0, bytes.byteLength - 3));
-  await cp(scene.beside('newest'), newest(scene), { recursive: true });
-  const one = await scene.runOnce();
-  expect(one.status().newestSnapshot).toBe(180n);
-  const key2 = (await scene.manifests()).at(-1) ?? '';
-  const object = await scene.client.get(key2);
-  await using manifest = await decodeManifest(object.body, { key: key2, size: object.size });
-  const packs: string[] = [];
-  for await (const { pack } of manifest.packs) packs.push(pack);
-  expect(packs).toHaveLength(1);
-});
 
 test('regression: the newest stored snapshot of the line is told after a restart, too', async () => {
   await using scene = await ReplicatorScene.open();
