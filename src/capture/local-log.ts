@@ -94,7 +94,10 @@ function bySegment(segments: readonly SegmentEntry[], ends: readonly Position[])
   for (const end of ends) {
     const segment = segments.findLast(({ tx }) => tx <= end.tx);
     if (segment === undefined) continue;
-    groups.set(segment, [...(groups.get(segment) ?? []), end]);
+    const group = groups.get(segment);
+    // Without a head these may be hundreds of thousands.
+    if (group === undefined) groups.set(segment, [end]);
+    else group.push(end);
   }
   return groups;
 }

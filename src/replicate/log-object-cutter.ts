@@ -43,6 +43,11 @@ export class LogObjectCutter {
     this.#compressionLevel = compressionLevel;
   }
 
+  /** Whether the next object is a commit that is read while it is sent: until then the tailer must be left alone. */
+  get holdsLongCommit(): boolean {
+    return this.#held !== null;
+  }
+
   /** Null at the end of the log. @throws what the tailer throws */
   async next({
     plainBytesMax,

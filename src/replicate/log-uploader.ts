@@ -83,7 +83,7 @@ export class LogUploader {
   /** Cuts an object and begins to send it; null at the end of the log. */
   async #sendNext(signal: AbortSignal): Promise<Sent | null> {
     const { budget, cutter, availableBytes } = this.#options;
-    const available = await availableBytes();
+    const available = cutter.holdsLongCommit ? OBJECT_PLAIN_BYTES_MAX : await availableBytes();
     const share = await budget.take(Math.min(OBJECT_PLAIN_BYTES_MAX, available) + CUT_OVERHEAD_BYTES, { signal });
     try {
       const plainBytesMax = Math.max(1, share.bytes - CUT_OVERHEAD_BYTES);

@@ -27,6 +27,8 @@ import { start, type Started } from './start.ts';
 import type { Writer } from './writer.ts';
 
 const WAIT_FOR_LOG_MS = 1_000;
+/** A wrong path is waited for like a right one: said once in ten minutes. */
+const WAITS_BEFORE_WARNING = 600;
 /** How often a log that says nothing of itself is read to its end and beyond: what no event and no size has told. */
 const IDLE_READ_MS = 300_000;
 /** In one pass, how often a snapshot that changed while it was read is tried again. */
@@ -95,7 +97,7 @@ export class Replicator implements Service {
   async #start(signal: AbortSignal): Promise<Started | null> {
     const { log, clock, once, database } = this.#options;
     const waiting = AbortSignal.any([signal, this.#drain.signal]);
-    for (let said = false; ; said = true) {
+    for (let waits = 0; ; waits += 1) {
       const started = await start(
         {
           ...this.#options,
@@ -112,13 +114,19 @@ export class Replicator implements Service {
         { signal },
       );
       if (started !== null) return started;
+      this.#status.state = 'waiting';
       if (once) {
         throw new ConfigurationError(`there is no commit log in ${database}`, {
           hint: 'Give the directory of one database: …/replicas/<id>, after the server has written to it.',
           facts: { database },
         });
       }
-      if (!said) log.info('waiting for a commit log', { directory: this.#source.directory });
+      if (waits === 0) log.info('waiting for a commit log', { directory: this.#source.directory });
+      else if (waits % WAITS_BEFORE_WARNING === 0) {
+        log.warn(`still waiting for a commit log in ${database}: nothing of it is backed up`, {
+          hint: 'Check the path of this database in the configuration, and that its server runs.',
+        });
+      }
       await clock.sleep(WAIT_FOR_LOG_MS, { signal: waiting }).catch(() => signal.throwIfAborted());
       if (this.#drain.signal.aborted) return null;
     }
