@@ -54,3 +54,9 @@ test('nothing', async () => {
   expect(listing).toMatchObject({ hasFormat: false, hasHead: false, generations: [], foreign: { count: 0 } });
   expect(await readListing([])).toEqual(listing);
 });
+
+test('what has an impossible size is foreign', async () => {
+  const sizes = [-1, Number.NaN, 0.5, 2 ** 60, 0];
+  const listing = await readListing(sizes.map((size) => ({ key: 'format.json', size })));
+  expect(listing).toMatchObject({ hasFormat: true, foreign: { count: 4 } });
+});

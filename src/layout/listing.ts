@@ -40,7 +40,7 @@ class ListingBuilder {
   foreignCount = 0;
 
   add(key: string, size: number): void {
-    const parsed = parseKey(key);
+    const parsed = Number.isSafeInteger(size) && size >= 0 ? parseKey(key) : null;
     switch (parsed?.kind) {
       case 'format':
         this.hasFormat = true;
@@ -91,7 +91,11 @@ function append<T>(lists: Map<GenerationName, T[]>, generation: GenerationName, 
   else lists.set(generation, [item]);
 }
 
-/** @param entries keys relative to the database's prefix, in the store's order; also a part of a listing */
+/**
+ * What has an impossible size is foreign, whatever its key.
+ *
+ * @param entries keys relative to the database's prefix, in the store's order; also a part of a listing
+ */
 export async function readListing(
   entries: AsyncIterable<{ readonly key: string; readonly size: number }> | Iterable<{ key: string; size: number }>,
 ): Promise<Listing> {

@@ -38,7 +38,7 @@ test('any cut of an object, with any budget and parallelism, reads as the object
   await fc.assert(
     fc.asyncProperty(cases, async ({ partBytes, budgetBytes, parallelism }) => {
       const options = fetchOptions(budgetBytes, parallelism);
-      const parts = partsOf({ key: 'object', size: 1000 }, Math.max(partBytes, 20));
+      const parts = Array.from(partsOf({ key: 'object', size: 1000 }, Math.max(partBytes, 20)));
       await using stream = new PartStream(fetchParts([...parts, ...parts], options));
       for (let turn = 0; turn < 2; turn += 1) {
         const bytes: Uint8Array[] = [];
@@ -53,7 +53,7 @@ test('any cut of an object, with any budget and parallelism, reads as the object
 
 test('what is left of an object is thrown away when the next one is asked for', async () => {
   const options = fetchOptions(4000);
-  const parts = partsOf({ key: 'object', size: 1000 }, 100);
+  const parts = Array.from(partsOf({ key: 'object', size: 1000 }, 100));
   await using stream = new PartStream(fetchParts([...parts, part(0, 1000)], options));
   for await (const _ of stream.next(parts.length)) break;
   for await (const bytes of stream.next(1)) expect(bytes.byteLength).toBe(1000);
@@ -95,7 +95,7 @@ test('a source that waits for what was handed out does not block itself', async 
 });
 
 test('an object that is replaced between two parts is found', async () => {
-  const parts = partsOf({ key: 'changing', size: 1000 }, 500);
+  const parts = Array.from(partsOf({ key: 'changing', size: 1000 }, 500));
   client.store.set('changing', CONTENT);
   await using stream = new PartStream(fetchParts(parts, fetchOptions(4000, 1)));
   const reading = async (): Promise<void> => {

@@ -10,13 +10,19 @@ const PART_BYTES_MAX = 8 * 1024 * 1024;
 export const partBytesFor = (budgetBytes: number): number =>
   Math.min(PART_BYTES_MAX, Math.max(PART_BYTES_MIN, Math.floor(budgetBytes / 32)));
 
-/** The parts of one whole object, in order. An empty object has one, so that its size is proven as well. */
-export function partsOf({ key, size }: { readonly key: string; readonly size: number }, partBytes: number): Part[] {
-  const parts: Part[] = [];
+interface WholeObject {
+  readonly key: string;
+  readonly size: number;
+}
+
+/** An empty object has one part, so that its size is proven as well. */
+export const partCount = ({ size }: WholeObject, partBytes: number): number => Math.max(1, Math.ceil(size / partBytes));
+
+/** The parts of one whole object, in order; one at a time, since a size that a store tells may be anything. */
+export function* partsOf({ key, size }: WholeObject, partBytes: number): Generator<Part, void, void> {
   for (let start = 0; start === 0 || start < size; start += partBytes) {
-    parts.push({ key, objectBytes: size, start, endExclusive: Math.min(size, start + partBytes) });
+    yield { key, objectBytes: size, start, endExclusive: Math.min(size, start + partBytes) };
   }
-  return parts;
 }
 
 /** Reads the objects of an ordered stream of parts one after the other. */

@@ -16,8 +16,15 @@ test.each([
   const zero = { tx: txOffset(0n), crc: crc32cValue(0), time: micros(0n) };
   const object = {
     generation: makeGenerationName(1, '00000001'),
-    ...{ key, size: 100, level: 0, time: zero.time, prev: zero.crc, crc: zero.crc },
-    ...{ segment: zero.tx, first: zero.tx, last: zero.tx },
+    key,
+    size: 100,
+    level: 0,
+    time: zero.time,
+    prev: zero.crc,
+    crc: zero.crc,
+    segment: zero.tx,
+    first: zero.tx,
+    last: zero.tx,
   };
   const plan = { segments: [{ segment: zero.tx, pieces: [{ object, cut: null }] }], target: zero, workBytes: 2 ** 30 };
   const fetch = { client, budget: new ByteBudget(1 << 20), parallelism: 1, signal: new AbortController().signal };

@@ -26,6 +26,7 @@ export function planRestore(input: PlanInput): PlanOutcome {
     (part, index, parts): LinePart => (index === parts.length - 1 && target ? { ...part, until: target } : part),
   );
   const log: LineLog = { line, documents: view.documents, objects: usableObjects(input) };
+  const point = required(input, generation);
   const refused: NoLog[] = [];
   for (const manifest of candidates(line, view)) {
     if (unusable.has(manifest.manifestKey)) continue;
@@ -36,6 +37,7 @@ export function planRestore(input: PlanInput): PlanOutcome {
       refused.push({ ...outcome, why: `the snapshot at ${manifest.tx} cannot be used: ${outcome.why}` });
     else if (reaches(outcome, input, generation))
       return planned(input, { line, log: outcome, snapshot: { ...manifest, ...facts } });
+    if (noneBeforeReaches(manifest, outcome, point)) break;
   }
   const whole = logFromZero(log);
   if ('why' in whole) refused.push({ ...whole, why: `the log alone cannot be used: ${whole.why}` });
@@ -97,6 +99,13 @@ function reaches({ end }: FoundLog, input: PlanInput, generation: GenerationName
   return point === null || end.tx > point.tx || (end.tx === point.tx && end.crc === point.crc);
 }
 
+/**
+ * Whether every older snapshot fails as this one did: its log would have to lead through the same transactions. A
+ * walk from each of them would take minutes where there are many, only to find the same hole.
+ */
+const noneBeforeReaches = ({ tx }: PlannedManifest, outcome: FoundLog | NoLog, point: Position | null): boolean =>
+  ('why' in outcome && outcome.hole !== null) || (point !== null && tx <= point.tx);
+
 function planned(
   { view }: PlanInput,
   { line, log, snapshot }: { line: readonly LinePart[]; log: FoundLog; snapshot: PlannedSnapshot | null },
@@ -133,7 +142,7 @@ function noPlanError(input: PlanInput, generation: GenerationName, refused: read
   if (damage !== undefined) {
     return new CorruptionError(`no undamaged way to restore generation ${generation} is left: ${damage.message}`, {
       cause: damage,
-      hint: 'Look for another copy of that object, or an older version of it, in the store.',
+      hint: 'Look for another copy of that object, or an older version of it, in the store. The format page says how to take by hand what stands before it.',
       facts,
     });
   }

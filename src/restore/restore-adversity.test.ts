@@ -8,6 +8,7 @@ import { RestoreScene } from '../../test/support/restore-scene.ts';
 import { buildSimpleStore, commitsBetween, positionOf, StoreBuilder } from '../../test/support/store-builder.ts';
 import { VirtualClock } from '../../test/support/virtual-clock.ts';
 import { vectorDirectory } from '../../test/vectors/vectors.ts';
+import { CorruptionError } from '../core/errors.ts';
 import { crc32cValue, micros, txOffset } from '../core/types.ts';
 import { logObjectKey } from '../layout/keys.ts';
 import { UnavailableError } from '../replica/replica-client.ts';
@@ -100,7 +101,7 @@ test('a head that moves on to a child meanwhile does not move the target', async
 test('where the log begins behind the snapshot, the time is that of the names', async () => {
   const builder = new StoreBuilder(scene.client);
   const { commits } = await buildSimpleStore({ client: scene.client, replicaDir: SMALL, snapshots: [] });
-  for (const key of [...scene.client.store.objects.keys()]) scene.client.store.objects.delete(key);
+  for (const key of scene.client.store.objects.keys()) scene.client.store.objects.delete(key);
   const generation = await builder.putGeneration({ number: 1 });
   const end = commitAt(commits, 299n);
   // An earlier commit had a later clock: all names tell that, and what the manifest tells is less.
@@ -112,4 +113,17 @@ test('where the log begins behind the snapshot, the time is that of the names', 
   const report = await scene.run();
   expect(report.position).toMatchObject({ tx: 299n, time });
   expect(report.warnings).toEqual([]);
+});
+
+test('a hole behind all snapshots is found by the newest of them: the others are not asked', async () => {
+  const { logKeys } = await buildSimpleStore({ client: scene.client, replicaDir: SMALL });
+  scene.client.store.objects.delete(logKeys.at(-2) ?? '');
+  const asked: string[] = [];
+  const client = scene.spying(async (key, options) => {
+    asked.push(key);
+    return scene.client.get(key, options);
+  });
+  await expect(scene.run({ client })).rejects.toThrow(CorruptionError);
+  const manifests = asked.filter((key) => key.endsWith('manifest.ndjson.zst'));
+  expect(manifests).toEqual([expect.stringContaining('00000000000000000180')]);
 });

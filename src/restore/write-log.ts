@@ -11,8 +11,8 @@ import type { TimedPosition } from '../core/status.ts';
 import { formatPosition, type Micros, micros, type Position, type TxOffset } from '../core/types.ts';
 import { decodeLogObject } from '../layout/log-object.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../spacetimedb/segment-header.ts';
-import { type FetchOptions, fetchParts } from './fetch-parts.ts';
-import { PartStream, partsOf } from './part-stream.ts';
+import { type FetchOptions, fetchParts, type Part } from './fetch-parts.ts';
+import { partCount, PartStream, partsOf } from './part-stream.ts';
 import { PieceScan } from './piece-scan.ts';
 import type { LogPiece, PlannedSegment } from './plan-types.ts';
 import { checkLastVersion } from './last-version.ts';
@@ -47,13 +47,16 @@ export async function writeLog(options: WriteLogOptions): Promise<WrittenLog> {
   const { snapshotCommit, commitFromManifest, fetch, partBytes } = options;
   if (commitFromManifest && snapshotCommit !== null) await log.writeManifestCommit(snapshotCommit);
   const pieces = options.segments.flatMap(({ pieces }) => pieces);
-  const parts = pieces.map(({ object }) => partsOf(object, partBytes));
-  await using stream = new PartStream(fetchParts(parts.flat(), fetch));
-  for (const [index, piece] of pieces.entries()) {
-    await log.writePiece(piece, stream.next(parts[index]?.length ?? 0));
+  await using stream = new PartStream(fetchParts(partsOfAll(pieces, partBytes), fetch));
+  for (const piece of pieces) {
+    await log.writePiece(piece, stream.next(partCount(piece.object, partBytes)));
     options.onObject();
   }
   return await log.finish();
+}
+
+function* partsOfAll(pieces: readonly LogPiece[], partBytes: number): Generator<Part, void, void> {
+  for (const { object } of pieces) yield* partsOf(object, partBytes);
 }
 
 class LogWriter implements AsyncDisposable {

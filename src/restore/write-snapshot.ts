@@ -19,7 +19,7 @@ import { checkObject } from '../spacetimedb/page.ts';
 import { decodeSnapshotFile, listObjects, type SnapshotObject } from '../spacetimedb/snapshot-file.ts';
 import { concurrently } from './concurrently.ts';
 import { type FetchedPart, type FetchOptions, fetchParts } from './fetch-parts.ts';
-import { PartStream, partsOf } from './part-stream.ts';
+import { partCount, PartStream, partsOf } from './part-stream.ts';
 import type { PlannedSnapshot } from './plan-types.ts';
 import { checkFits, checkManifestTx, readPlace } from './read-snapshot.ts';
 import { planRuns, type SnapshotRun, UNPACK_PARALLELISM } from './snapshot-runs.ts';
@@ -53,9 +53,10 @@ export async function writeSnapshot(options: WriteSnapshotOptions): Promise<Writ
   await makeDirectory(join(directory, OBJECTS_DIR));
 
   // One small part at a time: the manifest is read while the objects that it names are fetched from the same budget.
-  const parts = partsOf({ key, size }, Math.min(partBytes, MANIFEST_PART_BYTES));
+  const manifestPartBytes = Math.min(partBytes, MANIFEST_PART_BYTES);
+  const parts = partsOf({ key, size }, manifestPartBytes);
   await using stream = new PartStream(fetchParts(parts, { ...fetch, parallelism: 1 }));
-  const body = stream.next(parts.length);
+  const body = stream.next(partCount({ key, size }, manifestPartBytes));
   await using manifest = await decodeManifest(body, { key, size, signal: fetch.signal });
   checkManifestTx(manifest.header, { tx, key });
 

@@ -8,12 +8,12 @@
  * then looks again whether it still stands: two breakers can never remove each other's new lock.
  */
 import { randomBytes } from 'node:crypto';
-import { link, open, readFile, rm } from 'node:fs/promises';
+import { open, readFile, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { systemCode } from '../../core/errors.ts';
 import { isProvenDead, type ProcessIdentity, readProcessIdentity } from '../../core/process-identity.ts';
 import { UnavailableError } from '../replica-client.ts';
-import { temporaryBeside } from './file-publish.ts';
+import { linkNew, temporaryBeside } from './file-publish.ts';
 
 /** Names of our locks: `.stdb-lock-<name of the object>`. Listings skip them. */
 export const LOCK_PREFIX = '.stdb-lock-';
@@ -83,11 +83,7 @@ async function createLock(lockPath: string, self: ProcessIdentity): Promise<bool
       await file.writeFile(`${JSON.stringify(content)}\n`);
       await file.sync();
     }
-    await link(temporary, lockPath);
-    return true;
-  } catch (error) {
-    if (systemCode(error) === 'EEXIST') return false;
-    throw error;
+    return await linkNew(temporary, lockPath);
   } finally {
     await rm(temporary, { force: true });
   }

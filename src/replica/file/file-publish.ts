@@ -1,6 +1,6 @@
 /** How an object comes to its name: temporary sibling, write, fsync, link or rename, fsync of the directory. */
 import { createHash, randomBytes } from 'node:crypto';
-import { link, open, rename, rm } from 'node:fs/promises';
+import { link, lstat, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fsyncDirectory, TEMPORARY_PREFIX } from '../../core/atomic-file.ts';
 import { systemCode } from '../../core/errors.ts';
@@ -9,6 +9,32 @@ import { HASHED_BYTES_MAX, statVersion } from './file-version.ts';
 
 export const temporaryBeside = (path: string): string =>
   join(dirname(path), `${TEMPORARY_PREFIX}${randomBytes(8).toString('hex')}`);
+
+/**
+ * Gives `from` the name `path` as well, unless that is taken; whether it did. Network file systems ask again when an
+ * answer is lost, and then say that the name is taken, by ourselves: open(2), O_EXCL, tells to look at the file.
+ */
+export async function linkNew(from: string, path: string): Promise<boolean> {
+  try {
+    await link(from, path);
+    return true;
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') throw error;
+    return isSameFile(from, path);
+  }
+}
+
+async function isSameFile(a: string, b: string): Promise<boolean> {
+  const own = await lstat(a, { bigint: true });
+  try {
+    const other = await lstat(b, { bigint: true });
+    return own.ino === other.ino && own.dev === other.dev;
+  } catch (error) {
+    // Removed meanwhile: then it was another one's.
+    if (systemCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
 
 /** A whole, durable file that has no name of its own yet. Disposing removes what was not moved away. */
 export class UnpublishedFile implements AsyncDisposable {
@@ -50,12 +76,7 @@ export class UnpublishedFile implements AsyncDisposable {
 
   /** Gives it the name `path` unless that is taken; whether it did. */
   async create(path: string): Promise<boolean> {
-    try {
-      await link(this.#temporary, path);
-    } catch (error) {
-      if (systemCode(error) === 'EEXIST') return false;
-      throw error;
-    }
+    if (!(await linkNew(this.#temporary, path))) return false;
     await fsyncDirectory(dirname(path));
     return true;
   }
