@@ -15,8 +15,8 @@ const checkFacts: CommandFacts = {
   name: 'check',
   summary: 'Say whether the configuration is right.',
   usage: '[flags]',
-  description: `Reads the configuration as \`replicate\` would, with the environment and flags applied, and lists every problem
-with its line and column. Asks no store and touches no database. Exit code 2 where something is wrong.`,
+  description: `Reads the configuration as \`replicate\` would, with the environment and flags applied, and lists the problems
+with their lines and columns. Asks no store and touches no database. Exit code 2 where something is wrong.`,
   examples: [['stdb-replicate config check -config replicate.yml', 'before a restart']],
 };
 

@@ -63,7 +63,7 @@ export const configSchema = z.strictObject({
       'How long the last sync may take after SIGTERM; then exit 143. Keep it below the grace period of what stops the program.',
   }),
   memory: option(size({ min: 32 * MIB, max: 64 * 1024 * MIB }).prefault('96MiB'), {
-    description: 'The byte budget of all buffers. The process itself needs some 60 MiB more.',
+    description: 'The byte budget of all buffers. The process itself needs 100 to 180 MiB more.',
     flag: 'memory',
   }),
   'compression-level': option(z.int().min(1).max(19).prefault(1), {

@@ -106,7 +106,7 @@ async function flipEveryByte(original: MemoryReplicaClient): Promise<Counts> {
       expect(error, where).toBeInstanceOf(ReplicateError);
       expect((error as ReplicateError).exitCode, `${where}: ${String(error)}`).toBe(EXIT.corruption);
       expect(
-        (await readdir(root)).filter((entry) => entry.includes(name)),
+        (await readdir(root)).filter((entry) => entry === name || entry.startsWith(`.${name}.`)),
         where,
       ).toEqual([]);
       counts.found += 1;

@@ -146,6 +146,8 @@ function clientConfig(options: S3ReplicaOptions, { socketTimeoutMs }: { socketTi
   const agent = { keepAlive: true, maxSockets: options.connectionsMax ?? CONNECTIONS_MAX };
   return {
     maxAttempts: 1,
+    // Without one of its own the SDK writes some of its warnings to the console.
+    logger: silent,
     // It would cost large bodies a round trip and, as the SDK does it, a connection of their own outside of the pool.
     expectContinueHeader: false,
     forcePathStyle: options.forcePathStyle ?? endpoint !== undefined,

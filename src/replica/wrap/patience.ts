@@ -91,7 +91,7 @@ export class Patience {
     const now = this.#options.clock.monotonic();
     if (facts.failingMs >= WARN_AFTER_MS && now - this.#lastWarningMs >= WARN_EVERY_MS) {
       this.#lastWarningMs = now;
-      this.#log.warn('the store does not answer; trying again', all);
+      this.#log.warn('calls to the store fail; trying again', all);
     } else this.#log.debug('a call to the store failed; trying again', all);
   }
 
