@@ -1,9 +1,9 @@
 /** Invariants: credentials and region come from where the SDK's own tools take them; what is missing is named. */
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { httpAnswer, rawHttpServer } from '../../../test/support/raw-http-server.ts';
-import { failure } from '../../../test/support/scripted-s3.ts';
+import { httpAnswer, rawHttpServer, s3ErrorAnswer } from '../../../test/support/raw-http-server.ts';
+import { failure, withServer } from '../../../test/support/scripted-s3.ts';
 import { ConfigurationError } from '../../core/errors.ts';
-import { UnauthorizedError } from '../replica-client.ts';
+import { UnauthorizedError, UnavailableError } from '../replica-client.ts';
 import { S3ReplicaClient } from './s3-replica-client.ts';
 
 afterEach(() => {
@@ -67,4 +67,20 @@ describe('credentials and region', () => {
     expect(error).toBeInstanceOf(ConfigurationError);
     expect(error.hint).toContain('region=');
   });
+});
+
+test('regression: the SDK writes nothing past the log when a streamed body meets a failing store', async () => {
+  const said = vi.spyOn(console, 'warn').mockImplementation(() => {});
+  // Lists of this length are sent as a stream, uncopied.
+  const body = Array.from({ length: 8 }, () => Buffer.alloc(128 * 1024));
+  await withServer(
+    (socket) => {
+      socket.write(s3ErrorAnswer('503 Slow Down', 'SlowDown'));
+    },
+    async (client) => {
+      expect(await failure(client.put('a', body))).toBeInstanceOf(UnavailableError);
+    },
+  );
+  expect(said.mock.calls).toEqual([]);
+  said.mockRestore();
 });
