@@ -145,6 +145,13 @@ export function isAbort(error: unknown): boolean {
   return error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError');
 }
 
+/** What ended the work, also where clearing up behind it (`await using`) failed as well. */
+export function primaryError(error: unknown): unknown {
+  let primary = error;
+  while (primary instanceof SuppressedError) primary = primary.suppressed;
+  return primary;
+}
+
 export const errorMessage = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** The `code` of a system error (ENOENT, ENOSPC, …) or null. */

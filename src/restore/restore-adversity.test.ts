@@ -2,17 +2,23 @@
  * Invariant: what happens elsewhere does not decide a restore: damage in lines that it does not take, a head that moves
  * on meanwhile, connections that break, and names that no writer would make.
  */
+import { type FileHandle, open } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { testNeeding } from '../../test/support/named-skip.ts';
 import type { RecordedCommit } from '../../test/support/recorded-log.ts';
 import { RestoreScene } from '../../test/support/restore-scene.ts';
+import { mountSmallDisk, type SmallDisk, whyNoSmallDisk } from '../../test/support/small-disk.ts';
 import { buildSimpleStore, commitsBetween, positionOf, StoreBuilder } from '../../test/support/store-builder.ts';
 import { VirtualClock } from '../../test/support/virtual-clock.ts';
 import { vectorDirectory } from '../../test/vectors/vectors.ts';
-import { CorruptionError } from '../core/errors.ts';
+import { CorruptionError, LocalFileError } from '../core/errors.ts';
+import { silentLog } from '../core/log.ts';
 import { crc32cValue, micros, txOffset } from '../core/types.ts';
 import { logObjectKey } from '../layout/keys.ts';
 import { UnavailableError } from '../replica/replica-client.ts';
 import { retryingClient } from '../replica/wrap/retrying.ts';
+import { realTargetSystem, type TargetSystem } from './target-system.ts';
 
 let scene: RestoreScene;
 beforeEach(async () => {
@@ -126,4 +132,41 @@ test('a hole behind all snapshots is found by the newest of them: the others are
   await expect(scene.run({ client })).rejects.toThrow(CorruptionError);
   const manifests = asked.filter((key) => key.endsWith('manifest.ndjson.zst'));
   expect(manifests).toEqual([expect.stringContaining('00000000000000000180')]);
+});
+
+test('a full disk that also fails to close its files is told as a full disk', async () => {
+  await buildSimpleStore({ client: scene.client, replicaDir: SMALL, snapshots: [] });
+  const full = (): Promise<never> => Promise.reject(Object.assign(new Error('ENOSPC: no space'), { code: 'ENOSPC' }));
+  const system: TargetSystem = {
+    ...realTargetSystem,
+    async createFile(path) {
+      const handle = await open(path, 'wx');
+      const close = (): Promise<never> => handle.close().then(full);
+      return { writeFile: full, writev: full, close, [Symbol.asyncDispose]: close } as unknown as FileHandle;
+    },
+  };
+  const error: unknown = await scene.run({ system }).catch((caught: unknown) => caught);
+  expect(error).toBeInstanceOf(LocalFileError);
+  expect((error as LocalFileError).hint).toContain('Free space');
+  await scene.expectNothing();
+});
+
+testNeeding({ missing: whyNoSmallDisk() })('what cannot be removed hides no reason', async () => {
+  await buildSimpleStore({ client: scene.client, replicaDir: SMALL, snapshots: [] });
+  const mounted: SmallDisk[] = [];
+  const system: TargetSystem = {
+    ...realTargetSystem,
+    async createFile(path) {
+      mounted.push(await mountSmallDisk(join(dirname(path), 'busy'), '64k'));
+      throw Object.assign(new Error('ENOSPC: no space'), { code: 'ENOSPC' });
+    },
+  };
+  const warned: string[] = [];
+  try {
+    const log = { ...silentLog, warn: (message: string) => void warned.push(message) };
+    await expect(scene.run({ system, log })).rejects.toThrow(LocalFileError);
+    expect(warned.join()).toContain('EBUSY');
+  } finally {
+    for (const disk of mounted) await disk[Symbol.asyncDispose]();
+  }
 });

@@ -6,7 +6,7 @@
  */
 import type { ByteBudget } from '../core/byte-budget.ts';
 import type { Clock } from '../core/clock.ts';
-import { assert, ConfigurationError, CorruptionError } from '../core/errors.ts';
+import { assert, ConfigurationError, CorruptionError, errorMessage, primaryError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { formatTimestamp } from '../layout/time.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
@@ -107,7 +107,9 @@ class RestoreRun {
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await this.#attempt(plan, target);
-      } catch (error) {
+      } catch (caught) {
+        const error = primaryError(caught);
+        if (caught instanceof SuppressedError) this.#warn(`What was written is left: ${errorMessage(caught.error)}.`);
         if (!(error instanceof UnusableObject)) throw error;
         if (attempt === ATTEMPTS_MAX) throw this.#giveUp(error);
         this.#noteUnusable(error.key, error.reason);
