@@ -15,12 +15,12 @@ const SETTLE_MS = 8000;
 
 async function followRows({ program, scratch, s3, quick }: BenchContext, rate: number): Promise<Row[]> {
   if (s3 === null) return [];
-  const seconds = quick ? 10 : 40;
+  const seconds = quick ? 10 : 30;
   const database = await makeDirectory(scratch, 'follow');
   await writeCommits({ database, firstTx: 0, rate: 1000, seconds: 1 });
   const databases = [{ path: database, url: s3.url(await s3.makeBucket(), 'db') }];
   await using service = await Service.start({ program, scratch, databases, env: s3.env });
-  const warmUp = quick ? 5 : 20;
+  const warmUp = quick ? 5 : 15;
   await writeCommits({ database, firstTx: 1000, rate, seconds: warmUp });
   const mark = await s3.mark();
   const before = service.cpuSeconds();
@@ -66,7 +66,7 @@ async function idleRows({ program, scratch, s3, quick }: BenchContext, count: nu
   const mark = await s3.mark();
   const before = service.cpuSeconds();
   const began = performance.now();
-  await delay(quick ? 15_000 : 60_000);
+  await delay(quick ? 15_000 : 40_000);
   const minutes = (performance.now() - began) / 60_000;
   const cpu = (service.cpuSeconds() - before) / minutes;
   const { requests } = await s3.trafficSince(mark);

@@ -62,7 +62,7 @@ async function follow(
 }
 
 async function steadyRow(context: BenchContext, rate: number, intervalMs: number): Promise<Row> {
-  const { lags, report } = await follow(context, { intervalMs, order: { rate, seconds: context.quick ? 8 : 30 } });
+  const { lags, report } = await follow(context, { intervalMs, order: { rate, seconds: context.quick ? 8 : 20 } });
   const [begin = 0] = report.times;
   const steady = lags.filter((_, index) => (report.times[index] ?? 0) - begin > WARM_UP_MS);
   return {
