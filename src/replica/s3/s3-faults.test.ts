@@ -119,6 +119,20 @@ describe('a broken answer', () => {
     );
   });
 
+  test('a listing that never gets on', async () => {
+    const again: Answer = (socket, { count }) => {
+      if (count > 20) return void socket.destroy();
+      const body =
+        '<?xml version="1.0"?><ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t' +
+        '</NextContinuationToken><Contents><Key>a</Key><Size>1</Size></Contents></ListBucketResult>';
+      socket.write(httpAnswer({ status: '200 OK', headers: { 'Content-Type': 'application/xml' }, body }));
+    };
+    await withServer(again, async (client, { requests }) => {
+      expect(await failure(listAll(client))).toBeInstanceOf(UnsupportedByStoreError);
+      expect(requests).toHaveLength(2);
+    });
+  });
+
   test('another part than was asked for', async () => {
     const wrong: Answer = (socket) =>
       socket.write(

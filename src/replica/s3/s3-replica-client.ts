@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import type { ListObjectsV2CommandInput, ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
 import { ConfigurationError } from '../../core/errors.ts';
-import { keyParts } from '../keys.ts';
+import { compareKeys, keyParts } from '../keys.ts';
 import { bodyBytes, checkRange, isStream } from '../put-body.ts';
 import {
   type ByteRange,
@@ -129,7 +129,7 @@ export class S3ReplicaClient implements ReplicaClient {
     const { signal, startAfter } = options;
     let from: Pick<ListObjectsV2CommandInput, 'StartAfter' | 'ContinuationToken'> =
       startAfter === undefined ? {} : { StartAfter: this.#keyPrefix + startAfter };
-    for (;;) {
+    for (let before: string | undefined; ; ) {
       const command = new this.#connection.sdk.ListObjectsV2Command({
         Bucket: this.#options.bucket,
         Prefix: this.#keyPrefix + prefix,
@@ -139,11 +139,16 @@ export class S3ReplicaClient implements ReplicaClient {
       const page: ListObjectsV2CommandOutput = await this.#connection.call({ what: `list ${prefix}`, signal }, (http) =>
         this.#connection.client.send(command, http),
       );
+      const first = page.Contents?.[0]?.Key;
+      if (first !== undefined && before !== undefined && compareKeys(first, before) <= 0) {
+        throw new UnsupportedByStoreError(`list in ${this.url}: the store does not get on from page to page`);
+      }
       for (const { Key, Size } of page.Contents ?? []) {
         signal?.throwIfAborted();
         if (Key?.startsWith(this.#keyPrefix)) yield { key: Key.slice(this.#keyPrefix.length), size: Size ?? 0 };
       }
       const last = page.Contents?.at(-1)?.Key;
+      before = last ?? before;
       if (!page.IsTruncated) return;
       if (page.NextContinuationToken !== undefined) from = { ContinuationToken: page.NextContinuationToken };
       else if (last !== undefined) from = { StartAfter: last };
