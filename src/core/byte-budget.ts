@@ -44,6 +44,14 @@ export class ByteBudget {
     return this.#share(wish);
   }
 
+  /** The same without waiting: null where it would have to. */
+  tryTake(bytes: number): BudgetShare | null {
+    const wish = Math.min(Math.max(0, Math.ceil(bytes)), this.bytesMax);
+    if (this.#waiting.length > 0 || this.#held + wish > this.bytesMax) return null;
+    this.#held += wish;
+    return this.#share(wish);
+  }
+
   #wait(bytes: number, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const leave = (): void => {

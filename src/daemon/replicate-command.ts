@@ -16,6 +16,10 @@ import { runAll } from './supervisor.ts';
 /** After how long without any answer one pass (`-once`) gives up; the service never does. */
 export const GIVE_UP_AFTER_MS = 30_000;
 
+/** The part of the memory that backlogs and snapshots leave to logs that keep up. */
+const STEADY_MEMORY_PART = 8;
+const STEADY_MEMORY_BYTES_MAX = 16 * 1024 * 1024;
+
 export interface ReplicateOptions {
   readonly config: Config;
   readonly once: boolean;
@@ -37,7 +41,9 @@ export async function runReplicate(options: ReplicateOptions): Promise<ExitCode>
   await using stack = new AsyncDisposableStack();
   const destinations: Destination[] = [];
   const replicators: Replicator[] = [];
-  const budget = new ByteBudget(config.memoryBytes);
+  const steadyBytes = Math.min(config.memoryBytes / STEADY_MEMORY_PART, STEADY_MEMORY_BYTES_MAX);
+  const budget = new ByteBudget(config.memoryBytes - steadyBytes);
+  const steadyBudget = new ByteBudget(steadyBytes);
   const writer = await identifyWriter({ owner: config.owner, version });
   for (const { path, replica } of config.dbs) {
     const own = config.dbs.length > 1 ? log.child({ database: path }) : log;
@@ -71,6 +77,7 @@ export async function runReplicate(options: ReplicateOptions): Promise<ExitCode>
       intervalMs: config.levels[0]?.intervalMs ?? 1_000,
       compressionLevel: config.compressionLevel,
       budget,
+      steadyBudget,
       clock,
       log: own,
       once,

@@ -5,7 +5,7 @@
  * OBJECTS_IN_FLIGHT_MAX objects are under way; an object is sent again with the same name and bytes until its fate is
  * known (the client's retries) or the uploader has failed for good.
  */
-import type { ByteBudget } from '../core/byte-budget.ts';
+import type { BudgetShare, ByteBudget } from '../core/byte-budget.ts';
 import type { HeadPosition } from '../layout/head-document.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
 import { AcknowledgedChain } from './acknowledged-chain.ts';
@@ -16,12 +16,19 @@ export const OBJECTS_IN_FLIGHT_MAX = 8;
 export const OBJECT_PLAIN_BYTES_MAX = 32 * 1024 * 1024;
 /** Frames that are read and compressed but not yet counted: the look-ahead of the encoder. */
 const CUT_OVERHEAD_BYTES = 1024 * 1024;
+/** What a log that keeps up needs for an object, and what one that does not can go on with. */
+export const STEADY_BYTES_MAX = 2 * 1024 * 1024;
 
 export interface LogUploaderOptions {
   readonly client: ReplicaClient;
   readonly lease: HeadLease;
   readonly cutter: LogObjectCutter;
   readonly budget: ByteBudget;
+  /**
+   * Kept for small objects, so that databases with much to send to a store that does not answer, which hold all of
+   * `budget`, keep no other database from going on. Default: `budget`.
+   */
+  readonly steadyBudget?: ByteBudget | undefined;
   /** Null where nothing is stored in this line yet. */
   readonly stored: HeadPosition | null;
   /** Plain bytes that can be read now: a guess that bounds the memory taken. */
@@ -82,9 +89,9 @@ export class LogUploader {
 
   /** Cuts an object and begins to send it; null at the end of the log. */
   async #sendNext(signal: AbortSignal): Promise<Sent | null> {
-    const { budget, cutter, availableBytes } = this.#options;
+    const { cutter, availableBytes } = this.#options;
     const available = cutter.holdsLongCommit ? OBJECT_PLAIN_BYTES_MAX : await availableBytes();
-    const share = await budget.take(Math.min(OBJECT_PLAIN_BYTES_MAX, available) + CUT_OVERHEAD_BYTES, { signal });
+    const share = await this.#takeMemory(Math.min(OBJECT_PLAIN_BYTES_MAX, available) + CUT_OVERHEAD_BYTES, signal);
     try {
       const plainBytesMax = Math.max(1, share.bytes - CUT_OVERHEAD_BYTES);
       const object = await cutter.next({ plainBytesMax, signal });
@@ -108,6 +115,14 @@ export class LogUploader {
       share[Symbol.dispose]();
       throw error;
     }
+  }
+
+  async #takeMemory(wish: number, signal: AbortSignal): Promise<BudgetShare> {
+    const { budget, steadyBudget = budget } = this.#options;
+    if (wish <= STEADY_BYTES_MAX) return steadyBudget.take(wish, { signal });
+    // Whoever has an object under way gets on, and may wait for the rest.
+    if (this.#chain.inFlight > 0 || steadyBudget === budget) return budget.take(wish, { signal });
+    return budget.tryTake(wish) ?? steadyBudget.take(STEADY_BYTES_MAX, { signal });
   }
 
   async #put(object: CutObject, signal: AbortSignal): Promise<void> {

@@ -45,6 +45,8 @@ export interface ReplicatorOptions {
   readonly intervalMs: number;
   readonly compressionLevel: number;
   readonly budget: ByteBudget;
+  /** Kept for the small log objects of databases that keep up. Default: `budget`. */
+  readonly steadyBudget?: ByteBudget;
   readonly clock: Clock;
   readonly log: Log;
   /** Store what is there, release, and end; a missing log is an error then. */
@@ -133,7 +135,7 @@ export class Replicator implements Service {
   }
 
   async #stream(started: Started, signal: AbortSignal): Promise<void> {
-    const { client, clock, log, budget, compressionLevel, intervalMs, files } = this.#options;
+    const { client, clock, log, budget, steadyBudget, compressionLevel, intervalMs, files } = this.#options;
     const { lease, generation, tail, stored, listedSnapshots } = started;
     this.#status.started(started);
     log.info(stored === null ? 'replicating from the start of the log' : 'replicating', {
@@ -157,6 +159,7 @@ export class Replicator implements Service {
       lease,
       cutter: new LogObjectCutter({ tailer, generation: generation.generation, compressionLevel }),
       budget,
+      steadyBudget,
       stored,
       availableBytes: () => tailer.bytesAhead(),
       isInNewestSegment: () => tailer.isInNewestSegment(),
