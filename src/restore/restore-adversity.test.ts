@@ -2,7 +2,7 @@
  * Invariant: what happens elsewhere does not decide a restore: damage in lines that it does not take, a head that moves
  * on meanwhile, connections that break, and names that no writer would make.
  */
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { testNeeding } from '../../test/support/named-skip.ts';
@@ -12,7 +12,7 @@ import { mountSmallDisk, type SmallDisk, whyNoSmallDisk } from '../../test/suppo
 import { buildSimpleStore, commitsBetween, positionOf, StoreBuilder } from '../../test/support/store-builder.ts';
 import { VirtualClock } from '../../test/support/virtual-clock.ts';
 import { vectorDirectory } from '../../test/vectors/vectors.ts';
-import { CorruptionError, LocalFileError } from '../core/errors.ts';
+import { CorruptionError, LocalFileError, TargetInUseError } from '../core/errors.ts';
 import { silentLog } from '../core/log.ts';
 import { crc32cValue, micros, txOffset } from '../core/types.ts';
 import { logObjectKey } from '../layout/keys.ts';
@@ -169,4 +169,26 @@ testNeeding({ missing: whyNoSmallDisk() })('what cannot be removed hides no reas
   } finally {
     for (const disk of mounted) await disk[Symbol.asyncDispose]();
   }
+});
+
+test('what fills the target while an attempt runs is not taken for what an unfinished restore left', async () => {
+  const { logKeys } = await buildSimpleStore({ client: scene.client, replicaDir: SMALL, snapshots: [] });
+  const high = (logKeys[0] ?? '').replace('/log/0/', '/log/1/');
+  scene.client.store.set(high, scene.bytesOf(logKeys[0] ?? ''));
+  scene.flip(high, 100);
+  const clog = join(scene.target, 'clog');
+  const leave = async (): Promise<void> => {
+    await mkdir(clog, { recursive: true });
+    await writeFile(join(clog, 'live'), '');
+  };
+  await leave();
+  await mkdir(join(scene.target, '.stdb-restore-000000000000'));
+  const client = scene.spying(async (key, options) => {
+    // The first attempt has cleared the target; another restore, or a server, is done with it before the second one.
+    if (key === high) await leave();
+    return scene.client.get(key, options);
+  });
+  const system: TargetSystem = { ...realTargetSystem, isMountPoint: async () => true };
+  await expect(scene.run({ client, system })).rejects.toThrow(TargetInUseError);
+  expect(await readdir(clog)).toEqual(['live']);
 });

@@ -25,7 +25,7 @@ import { readStore } from './read-store.ts';
 import { type RestoreProgress, type RestoreReport, summarizePlan } from './restore-report.ts';
 import { decodeSnapshotCommit } from './snapshot-commit.ts';
 import { Staging } from './staging.ts';
-import { checkTargetOutsideStore, inspectTarget, type RestoreTarget } from './target.ts';
+import { checkTargetOutsideStore, inspectTarget } from './target.ts';
 import { realTargetSystem, type TargetSystem } from './target-system.ts';
 
 export type { RestoreProgress, RestoreReport } from './restore-report.ts';
@@ -71,7 +71,9 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
   await checkTargetOutsideStore(path, client.url);
   const run = new RestoreRun(options, system);
   if (options.ifDatabaseAbsent === true && (await databaseExists(path))) return run.report('exists', null);
-  return await run.restoreInto(await inspectTarget(path, { system }));
+  // Refused before the store is asked; what is there is looked at again whenever something of it is to be cleared.
+  await inspectTarget(path, { system });
+  return await run.restore();
 }
 
 class RestoreRun {
@@ -97,7 +99,7 @@ class RestoreRun {
     this.#partBytes = partBytesFor(budget.bytesMax);
   }
 
-  async restoreInto(target: RestoreTarget): Promise<RestoreReport> {
+  async restore(): Promise<RestoreReport> {
     this.#progress.enter('plan');
     let plan = await this.#plan({ generation: this.#options.generation });
     // The head may move on to another generation meanwhile: this restore does not.
@@ -106,7 +108,7 @@ class RestoreRun {
     if (this.#options.dryRun === true) return this.report('planned', plan);
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#attempt(plan, target);
+        return await this.#attempt(plan);
       } catch (caught) {
         const error = primaryError(caught);
         if (caught instanceof SuppressedError) this.#warn(`What was written is left: ${errorMessage(caught.error)}.`);
@@ -160,15 +162,18 @@ class RestoreRun {
     }
   }
 
-  async #attempt(plan: RestorePlan, target: RestoreTarget): Promise<RestoreReport> {
-    const { signal } = this.#options;
-    await checkFreeSpace({ system: this.#system, directory: target.disk, bytesNeeded: plan.plainBytesMin });
+  async #attempt(plan: RestorePlan): Promise<RestoreReport> {
+    const { signal, target: path } = this.#options;
+    const system = this.#system;
+    const { disk } = await inspectTarget(path, { system });
+    await checkFreeSpace({ system, directory: disk, bytesNeeded: plan.plainBytesMin });
     await peekLastVersion(plan, this.#fetch);
     this.#progress.begin(plan);
-    await using staging = await Staging.open(target);
+    // A plan may have taken minutes, an attempt hours: another restore may have filled the target, a server be using it.
+    await using staging = await Staging.open(await inspectTarget(path, { system }));
     const written = await followPlan(plan, {
       directory: staging.content,
-      system: this.#system,
+      system,
       fetch: this.#fetch,
       partBytes: this.#partBytes,
       progress: this.#progress,
