@@ -6,10 +6,16 @@ export const LOST_AND_FOUND = 'lost+found';
 
 const INSIDE = '.stdb-restore-';
 
-export const stagingBesidePrefix = (targetName: string): string => `.${targetName}${INSIDE}`;
+const ID = /^[0-9a-f]{12}$/;
+
+const besidePrefix = (targetName: string): string => `.${targetName}${INSIDE}`;
+
+/** Whole, since it is removed: in the target's parent lie other things than the target's. */
+export const isStagingBeside = (name: string, targetName: string): boolean =>
+  name.startsWith(besidePrefix(targetName)) && ID.test(name.slice(besidePrefix(targetName).length));
 
 /** A new name within the target's parent. */
-export const newStagingBeside = (targetName: string): string => `${stagingBesidePrefix(targetName)}${newId()}`;
+export const newStagingBeside = (targetName: string): string => `${besidePrefix(targetName)}${newId()}`;
 
 /** A new name within the target. */
 export const newStagingInside = (): string => `${INSIDE}${newId()}`;

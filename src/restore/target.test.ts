@@ -209,6 +209,12 @@ describe('an unfinished restore', () => {
     await expect(inspectTarget(join(root, 'third'))).rejects.toThrow(TargetInUseError);
   });
 
+  test('beside a target is told by its whole name: what only begins like one is somebody’s', async () => {
+    await mkdir(join(root, '.game.stdb-restore-notes'));
+    await mkdir(join(root, '.game.stdb-restore-a.stdb-restore-000000000000'));
+    expect((await inspectTarget(join(root, 'game'))).leftovers).toEqual([]);
+  });
+
   test('does not excuse anything else in the target', async () => {
     await leaveHalf(join(root, 'target'), null);
     await writeFile(join(root, 'target', 'notes.txt'), 'mine');

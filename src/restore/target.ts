@@ -12,7 +12,7 @@ import { localFileError, ReplicateError, systemCode, TargetInUseError, UsageErro
 import { CLOG_DIR, DB_LOCK_FILE, SNAPSHOTS_DIR } from '../spacetimedb/file-names.ts';
 import { lockState } from './file-locks.ts';
 import { readLivingOwner } from './staging-owner.ts';
-import { isStagingInside, LOST_AND_FOUND, stagingBesidePrefix } from './staging-names.ts';
+import { isStagingBeside, isStagingInside, LOST_AND_FOUND } from './staging-names.ts';
 import { realTargetSystem, type TargetSystem } from './target-system.ts';
 
 export interface RestoreTarget {
@@ -138,8 +138,8 @@ async function unfinishedInside(path: string, names: readonly string[], system: 
 
 async function unfinishedBeside(path: string): Promise<string[]> {
   const parent = dirname(path);
-  const prefix = stagingBesidePrefix(basename(path));
-  const stagings = (await readdir(parent)).filter((name) => name.startsWith(prefix)).map((name) => join(parent, name));
+  const own = (await readdir(parent)).filter((name) => isStagingBeside(name, basename(path)));
+  const stagings = own.map((name) => join(parent, name));
   await refuseRunning(stagings, path);
   return stagings;
 }
