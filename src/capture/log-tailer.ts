@@ -104,7 +104,7 @@ export class LogTailer implements AsyncDisposable {
       plainBytes += run.end - run.start;
       yield run;
       if (plainBytes >= plainBytesMax) return;
-      run = await this.#read(signal);
+      run = (await this.#readOn(signal)) ?? (await this.#read(signal));
     }
   }
 
@@ -115,16 +115,29 @@ export class LogTailer implements AsyncDisposable {
     // Taken before reading: what is appended meanwhile must count as growth.
     const size = await reader.fileBytes();
     const result = await readRun(reader, this.#position, { signal });
-    if (isRun(result)) {
-      this.#position = afterRun(result);
-      this.#stall = null;
-      // Of a plain file only what lies beyond the run is growth; a compressed one tells by its end.
-      if (!reader.compressed) this.#seenSize = result.end;
-      return result;
-    }
+    if (isRun(result)) return this.#accept(reader, result);
     this.#stall = result;
     this.#seenSize = size;
     return null;
+  }
+
+  /**
+   * Reads on in the file that was just read, without asking whether it still has its name: each question is a turn
+   * through the thread pool, which together cost more time than a run's compression. Where it gives nothing, `#read` asks.
+   */
+  async #readOn(signal: AbortSignal | undefined): Promise<CommitRun | null> {
+    const reader = this.#reader;
+    if (reader === null || reader.version === null) return null;
+    const result = await readRun(reader, this.#position, { signal });
+    return isRun(result) ? this.#accept(reader, result) : null;
+  }
+
+  #accept(reader: SegmentReader, run: CommitRun): CommitRun {
+    this.#position = afterRun(run);
+    this.#stall = null;
+    // Of a plain file only what lies beyond the run is growth; a compressed one tells by its end.
+    if (!reader.compressed) this.#seenSize = run.end;
+    return run;
   }
 
   /** The open segment; opened anew when another file was given its name (compressed in place, or replaced). */
