@@ -7,7 +7,8 @@
  * knows its size in time for the header.
  */
 import * as zlib from 'node:zlib';
-import { assert } from '../core/errors.ts';
+import { assert, AssertionError } from '../core/errors.ts';
+import { decodeFrameHeader, frameLength } from './frame-header.ts';
 
 /** A longer input is worth a context of its own. */
 export const POOLED_PLAIN_BYTES_MAX = 512 * 1024;
@@ -50,11 +51,21 @@ export function encodeInPool(plain: Uint8Array, level: number): Promise<Uint8Arr
         return;
       }
       const frame = takeOutput(context);
+      if (!isWholeFrame(frame, plain.byteLength)) {
+        context.destroy();
+        reject(new AssertionError('a zstd context gave something other than the one frame it was asked for'));
+        return;
+      }
       if (contexts.length < KEPT_MAX) contexts.push(context);
       else context.destroy();
       resolve(frame);
     });
   });
+}
+
+/** Bytes that nobody can decode must never be stored: this costs a few block headers a frame. */
+function isWholeFrame(frame: Uint8Array, plainBytes: number): boolean {
+  return frameLength(frame) === frame.byteLength && decodeFrameHeader(frame)?.contentSize === plainBytes;
 }
 
 function takeOutput(context: zlib.ZstdCompress): Uint8Array {
