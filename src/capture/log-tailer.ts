@@ -168,7 +168,7 @@ export class LogTailer implements AsyncDisposable {
     if (at === SEGMENT_HEADER_BYTES) return;
     const facts = { path: reader.path, tx: nextTx };
     const hint =
-      'The database was reset or lost its newest commits. What is stored is kept; see "rolled-back" in the documentation.';
+      'The database was reset, restored or lost its newest commits. What is stored is kept. Replicate to an empty prefix to back it up as it is now.';
     const plainBytes = await reader.plainBytes();
     if (plainBytes < at) {
       throw new SourceDivergedError(
