@@ -282,7 +282,10 @@ describe('streaming', () => {
     bytes[40] = 255 - (bytes[40] ?? 0);
     await rm(path);
     await writeFile(path, bytes);
-    const one = await runOnce();
+    const one = await replicator();
+    // All else is stored and handed over, and the exit code does not say that all was.
+    await expect(one.run(new AbortController().signal)).rejects.toMatchObject({ code: 'CORRUPTION', exitCode: 14 });
+    expect((await head()).released).toBe(true);
     expect(one.status()).toMatchObject({ stored: { tx: 299n }, newestSnapshot: null });
     expect((await keys()).filter((key) => key.endsWith('manifest.ndjson.zst'))).toEqual([]);
   });

@@ -192,6 +192,8 @@ export class Replicator implements Service {
     await this.#loop({ tailer, pacer, uploader, snapshots, signal });
     await lease.release(uploader.stored, { signal });
     log.info('released', { generation: generation.generation, tx: uploader.stored?.tx ?? null });
+    // The log is safe and handed over, but not all was stored: the exit code must not say so.
+    if (snapshots.failure !== null) throw snapshots.failure;
   }
 
   async #loop({ tailer, pacer, uploader, snapshots, signal }: Parts & { signal: AbortSignal }): Promise<void> {

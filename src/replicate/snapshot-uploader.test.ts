@@ -20,7 +20,7 @@ test('regression: a snapshot that lacks an object for good does not keep an olde
   await using scene = await ReplicatorScene.open();
   const objects = await objectsOf(newest(scene));
   await rm(objects.at(-1) ?? '');
-  const one = await scene.runOnce();
+  const one = await scene.runOnceFailing('CORRUPTION');
   expect(one.status()).toMatchObject({ stored: { tx: 299n }, newestSnapshot: 1n });
 });
 
@@ -31,7 +31,7 @@ test('regression: a snapshot of a form that is not known keeps neither the log n
   content[8] = 9;
   await rm(path);
   await writeFile(path, Buffer.concat([Buffer.from(blake3Hex(content), 'hex'), content]));
-  const one = await scene.runOnce();
+  const one = await scene.runOnceFailing('UNSUPPORTED_FORMAT');
   expect(one.status()).toMatchObject({ stored: { tx: 299n }, newestSnapshot: 1n });
 });
 
@@ -44,7 +44,7 @@ test('regression: an object that cannot be read keeps neither the log nor an old
     open: (path) =>
       path === own ? Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' })) : diskFiles.open(path),
   };
-  const one = await scene.runOnce({ files });
+  const one = await scene.runOnceFailing('LOCAL_FILE', { files });
   expect(one.status()).toMatchObject({ stored: { tx: 299n }, newestSnapshot: 1n });
 });
 

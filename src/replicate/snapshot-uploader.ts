@@ -93,9 +93,15 @@ export class SnapshotUploader {
   #settledNames: string | null = null;
   /** Snapshots that turned out to be damaged or unreadable, by their directory: said once, and passed over. */
   readonly #unusable = new Set<string>();
+  #failure: { readonly tx: TxOffset; readonly error: ReplicateError } | null = null;
 
   constructor(options: SnapshotUploaderOptions) {
     this.#options = options;
+  }
+
+  /** Why a snapshot newer than the newest stored one could not be stored; null when there is none such. */
+  get failure(): ReplicateError | null {
+    return this.#failure?.error ?? null;
   }
 
   /**
@@ -156,6 +162,7 @@ export class SnapshotUploader {
     } catch (error) {
       if (!isOfOneSnapshot(error)) throw error;
       this.#unusable.add(nameOf(entry));
+      this.#failure = this.#failure !== null && this.#failure.tx > entry.tx ? this.#failure : { tx: entry.tx, error };
       this.#options.log.error(`snapshot ${entry.tx} cannot be backed up: ${error.message}`, {
         directory: entry.directory,
         code: error.code,
@@ -194,6 +201,7 @@ export class SnapshotUploader {
     for await (const part of body) parts.push(part);
     await this.#putManifest(manifestKey(generation.generation, entry.tx), parts, signal);
     this.#newest = { generation: generation.generation, tx: entry.tx };
+    if (this.#failure !== null && this.#failure.tx <= entry.tx) this.#failure = null;
     this.#indexed = true;
     this.#index.keepOnly(packed.places);
     this.#options.onStored({

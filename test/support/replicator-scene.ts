@@ -1,4 +1,5 @@
 /** A real database beside a store in memory, and replicators between them. */
+import { expect } from 'vitest';
 import { copyVector, type ReplicaVector } from '../vectors/vectors.ts';
 import { ByteBudget } from '../../src/core/byte-budget.ts';
 import { systemClock } from '../../src/core/clock.ts';
@@ -61,6 +62,13 @@ export class ReplicatorScene implements AsyncDisposable {
   async runOnce(options: Options = {}): Promise<Replicator> {
     const one = await this.replicator(options);
     await one.run(new AbortController().signal);
+    return one;
+  }
+
+  /** A pass over a database with a snapshot that cannot be stored: it does all else, and ends with that failure. */
+  async runOnceFailing(code: string, options: Options = {}): Promise<Replicator> {
+    const one = await this.replicator(options);
+    await expect(one.run(new AbortController().signal)).rejects.toMatchObject({ code });
     return one;
   }
 
