@@ -20,7 +20,18 @@ const LOCAL_FILE_SYSTEMS: ReadonlySet<number> = new Set([
   0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0x0102_1994, 0x2fc1_2fc1,
 ]);
 
-export class DirectoryBell implements AsyncDisposable {
+/** What rings when something in some directories changes; a hint, by whatever means it is given. */
+export interface Bell extends AsyncDisposable {
+  /** Whether events are being delivered: `arm` has been called, and `disarm` not since. */
+  readonly armed: boolean;
+  /** Whether it may be expected to ring for every change, before it ever did. */
+  readonly trusted: boolean;
+  /** Resolves once events are being delivered; what changed before that must be looked for. A later `ring` replaces one. */
+  arm(ring: () => void): Promise<void>;
+  disarm(): Promise<void>;
+}
+
+export class DirectoryBell implements Bell {
   readonly #directories: readonly string[];
   readonly #log: Log;
   #watcher: FSWatcher | null = null;

@@ -5,7 +5,7 @@
  * known for them every TRUSTED_POLL_MS, so that a hundred idle databases cost nothing to speak of; elsewhere once an
  * interval.
  */
-import type { DirectoryBell } from '../capture/directory-bell.ts';
+import type { Bell } from '../capture/directory-bell.ts';
 import type { Clock } from '../core/clock.ts';
 import { cutAt, QUIET_MS } from './level-zero.ts';
 
@@ -15,7 +15,7 @@ export const TRUSTED_POLL_MS = 10_000;
 
 export interface PacerOptions {
   readonly clock: Clock;
-  readonly bell: Pick<DirectoryBell, 'arm' | 'disarm' | 'armed' | 'trusted'>;
+  readonly bell: Pick<Bell, 'arm' | 'disarm' | 'armed' | 'trusted'>;
   readonly intervalMs: number;
   /** Whether the log has grown since it was last read. */
   readonly hasGrown: () => Promise<boolean>;

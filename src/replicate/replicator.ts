@@ -5,13 +5,14 @@
  * object is cut and sent (LogUploader), what a snapshot is (SnapshotUploader), retries (the client).
  */
 import { join } from 'node:path';
-import { DirectoryBell } from '../capture/directory-bell.ts';
+import { type Bell, DirectoryBell } from '../capture/directory-bell.ts';
 import type { LogSource } from '../capture/local-log.ts';
 import { LogTailer } from '../capture/log-tailer.ts';
 import type { ByteBudget } from '../core/byte-budget.ts';
 import type { Clock } from '../core/clock.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
+import type { ProcessIdentity } from '../core/process-identity.ts';
 import type { ReadableFiles } from '../core/readable-files.ts';
 import type { Service } from '../core/service.ts';
 import type { DatabaseStatus } from '../core/status.ts';
@@ -51,7 +52,22 @@ export interface ReplicatorOptions {
   readonly log: Log;
   /** Store what is there, release, and end; a missing log is an error then. */
   readonly once: boolean;
+  /** Whether another owner's head may be taken. Default: no. */
+  readonly takeover?: boolean;
+  /** Whether to wait for a lease of our owner for as long as it is held, instead of ending (exit 11). Default: no. */
+  readonly standby?: boolean;
+  /** Gives what rings when something in these directories changes. Default: DirectoryBell. */
+  readonly openBell?: (directories: readonly string[], options: { readonly log: Log }) => Bell;
+  /** So many random bytes as hex digits, for names. Default: by node:crypto. */
+  readonly randomHex?: (bytes: number) => string;
+  /** In [0, 1), for jitter. Default: Math.random. */
+  readonly random?: () => number;
+  /** Whether a process is proven to have ended. Default: by this machine's /proc. */
+  readonly isProvenDead?: (process: ProcessIdentity) => Promise<boolean>;
 }
+
+const openDirectoryBell: NonNullable<ReplicatorOptions['openBell']> = (directories, options) =>
+  new DirectoryBell(directories, options);
 
 export class Replicator implements Service {
   readonly name: string;
@@ -136,6 +152,7 @@ export class Replicator implements Service {
 
   async #stream(started: Started, signal: AbortSignal): Promise<void> {
     const { client, clock, log, budget, steadyBudget, compressionLevel, intervalMs, files } = this.#options;
+    const { openBell = openDirectoryBell } = this.#options;
     const { lease, generation, tail, stored, listedSnapshots } = started;
     this.#status.started(started);
     log.info(stored === null ? 'replicating from the start of the log' : 'replicating', {
@@ -144,7 +161,7 @@ export class Replicator implements Service {
       from: tail.nextTx,
     });
     await using tailer = new LogTailer({ files, directory: this.#source.directory, from: tail });
-    await using bell = new DirectoryBell([this.#source.directory, this.#snapshotsDirectory], { log });
+    await using bell = openBell([this.#source.directory, this.#snapshotsDirectory], { log });
     const pacer = new Pacer({
       clock,
       bell,

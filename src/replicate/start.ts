@@ -10,7 +10,7 @@ import { beginningOf } from '../capture/log-tailer.ts';
 import type { Clock } from '../core/clock.ts';
 import { assert, ConfigurationError, CorruptionError, UnsupportedFormatError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
-import { isProvenDead } from '../core/process-identity.ts';
+import { isProvenDead, type ProcessIdentity } from '../core/process-identity.ts';
 import { micros, samePosition, type TxOffset } from '../core/types.ts';
 import { decodeFormatDocument, encodeFormatDocument } from '../layout/format-document.ts';
 import { encodeGenerationDocument, type GenerationDocument, type ParentPoint } from '../layout/generation-document.ts';
@@ -56,6 +56,14 @@ export interface StartOptions {
   readonly onAnswer?: () => void;
   /** Aborted by who wants no lease any more: waiting for one ends then. */
   readonly draining?: AbortSignal;
+  /** Whether another owner's head may be taken. */
+  readonly takeover?: boolean;
+  /** Whether to wait for a lease of our owner for as long as it is held. */
+  readonly standby?: boolean;
+  /** So many random bytes as hex digits, for names. Default: by node:crypto. */
+  readonly randomHex?: (bytes: number) => string;
+  /** Whether a process is proven to have ended. Default: by this machine's /proc. */
+  readonly isProvenDead?: (process: ProcessIdentity) => Promise<boolean>;
 }
 
 export interface ListedSnapshots {
@@ -105,7 +113,7 @@ export async function start(
     const comparison = await compare(source, state, { signal });
     const decision = decideStart({
       local: localLogState(local),
-      head: await headState(state, options.writer, expired),
+      head: await headState(state, options, expired),
       agreement: comparison?.agreement ?? 'nothing-stored',
       otherIdentity: isOther(state.generation?.databaseIdentity ?? null, local.databaseIdentity),
       conditional: client.conditional === 'full',
@@ -176,7 +184,7 @@ const isOther = (stored: string | null, local: string | null): boolean =>
 
 async function headState(
   { head, generation }: StoredState,
-  writer: Writer,
+  { writer, isProvenDead: isDead = (process) => isProvenDead(process, writer.process) }: StartOptions,
   expired: ObjectVersion | null,
 ): Promise<HeadState> {
   if (generation === null) return 'empty';
@@ -185,7 +193,7 @@ async function headState(
   if (head === null) return 'headless';
   if (head.document.released) return 'released';
   if (head.version === expired) return 'dead';
-  return (await isProvenDead(head.document.process, writer.process)) ? 'dead' : 'unproven';
+  return (await isDead(head.document.process)) ? 'dead' : 'unproven';
 }
 
 interface TakeFacts {
@@ -232,15 +240,17 @@ function positionIn({ segment }: TailPosition, { position }: StoredState): HeadP
   return position === null || segment > position.tx ? position : { ...position, segment };
 }
 
+const cryptoHex = (bytes: number): string => randomBytes(bytes).toString('hex');
+
 /** Writes the new generation's document, which counts for nothing until head names it. */
 async function begin(
   { reason, parent }: Extract<StartDecision, { kind: 'begin' }>,
   { options, state, local, signal }: TakeFacts,
 ): Promise<GenerationDocument> {
-  const { client, writer, clock } = options;
+  const { client, writer, clock, randomHex = cryptoHex } = options;
   const number = (parseGenerationName(state.generation?.generation ?? '')?.number ?? 0) + 1;
   const document: GenerationDocument = {
-    generation: makeGenerationName(number, randomBytes(4).toString('hex')),
+    generation: makeGenerationName(number, randomHex(4)),
     databaseIdentity: local.databaseIdentity ?? state.generation?.databaseIdentity ?? null,
     replicaId: local.replicaId,
     createdAt: clock.now(),
