@@ -5,13 +5,16 @@
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { RecordedCommit } from '../../test/support/recorded-log.ts';
+import { type RecordedCommit, readRecordedLog } from '../../test/support/recorded-log.ts';
 import { RestoreScene } from '../../test/support/restore-scene.ts';
 import { buildSimpleStore, positionOf } from '../../test/support/store-builder.ts';
 import { type ReplicaVector, vectorDirectory } from '../../test/vectors/vectors.ts';
 import { ByteBudget } from '../core/byte-budget.ts';
-import { ConfigurationError, LocalFileError, TargetInUseError, UnrecoverablePointError } from '../core/errors.ts';
+import { ConfigurationError, LocalFileError, TargetInUseError } from '../core/errors.ts';
 import { diskFiles } from '../core/readable-files.ts';
+import type { TxOffset } from '../core/types.ts';
+import { COMMIT_HEADER_BYTES } from '../spacetimedb/commit.ts';
+import { SEGMENT_VERSION_OFFSET } from '../spacetimedb/segment-header.ts';
 import { listSnapshots } from '../spacetimedb/snapshots.ts';
 import type { RestoreProgress } from './restore.ts';
 import { realTargetSystem } from './target-system.ts';
@@ -71,10 +74,31 @@ describe('each vector comes back as it was', () => {
   });
 });
 
-test('a log that would end in version 0 is refused, and nothing is left', async () => {
-  await buildSimpleStore({ client: scene.client, replicaDir: vectorDirectory('v2-batched/v0-last-too') });
-  await expect(scene.run()).rejects.toThrow(UnrecoverablePointError);
-  await scene.expectNothing();
+test('a log that ends in version 0 ends in version 1, with the same records', async () => {
+  const replicaDir = vectorDirectory('v2-batched/v0-last-too');
+  const { commits } = await buildSimpleStore({ client: scene.client, replicaDir, commitsPerObject: 3 });
+  const report = await scene.run();
+  const last = commits.at(-1) as RecordedCommit;
+  // The position is the store's: what follows up on it compares with what is stored.
+  expect(report.position).toEqual({ ...positionOf(last), time: last.time });
+  expect(report.warnings).toEqual([expect.stringContaining('format version 0')]);
+  const restored = await readRecordedLog(scene.target);
+  const wanted = commits.filter(({ segment }) => segment >= (restored[0]?.segment ?? 0n));
+  expect(restored.map(({ first, last: end }) => [first, end])).toEqual(
+    wanted.map(({ first, last: end }) => [first, end]),
+  );
+  const versions = new Map(restored.map(({ segment, header }) => [segment, header[SEGMENT_VERSION_OFFSET]]));
+  expect([...versions.values()]).toEqual(
+    [...versions.values()].map((_, index, { length }) => (index === length - 1 ? 1 : 0)),
+  );
+  for (const [index, { bytes }] of restored.entries()) {
+    const old = wanted[index]?.bytes ?? new Uint8Array(0);
+    const skipped = COMMIT_HEADER_BYTES[versions.get(restored[index]?.segment as TxOffset) === 1 ? 1 : 0];
+    expect(Buffer.compare(bytes.subarray(skipped, -4), old.subarray(COMMIT_HEADER_BYTES[0], -4))).toBe(0);
+  }
+  const clog = await readdir(join(scene.target, 'clog'));
+  expect(clog.filter((name) => name.endsWith('.ofs'))).toHaveLength(1);
+  expect(clog.filter((name) => name.startsWith('.'))).toEqual([]);
 });
 
 describe('the target', () => {

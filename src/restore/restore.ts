@@ -16,7 +16,6 @@ import { followPlan, isUnusable, UnusableObject } from './follow-plan.ts';
 import { formatBytes } from './format-bytes.ts';
 import { checkFreeSpace } from './free-space.ts';
 import { partBytesFor } from './part-stream.ts';
-import { peekLastVersion } from './peek-last-version.ts';
 import { planRestore } from './plan.ts';
 import type { ManifestFacts, PlanInput, PlannedManifest, RestorePlan } from './plan-types.ts';
 import { ProgressMeter } from './progress-meter.ts';
@@ -167,7 +166,6 @@ class RestoreRun {
     const system = this.#system;
     const { disk } = await inspectTarget(path, { system });
     await checkFreeSpace({ system, directory: disk, bytesNeeded: plan.plainBytesMin });
-    await peekLastVersion(plan, this.#fetch);
     this.#progress.begin(plan);
     // A plan may have taken minutes, an attempt hours: another restore may have filled the target, a server be using it.
     await using staging = await Staging.open(await inspectTarget(path, { system }));

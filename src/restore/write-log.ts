@@ -15,10 +15,10 @@ import { type FetchOptions, fetchParts, type Part } from './fetch-parts.ts';
 import { partCount, PartStream, partsOf } from './part-stream.ts';
 import { PieceScan } from './piece-scan.ts';
 import type { LogPiece, PlannedSegment } from './plan-types.ts';
-import { checkLastVersion } from './last-version.ts';
 import { SegmentWriter } from './segment-writer.ts';
 import type { SnapshotCommit } from './snapshot-commit.ts';
 import type { TargetSystem } from './target-system.ts';
+import { upgradeSegment } from './upgrade-segment.ts';
 
 export interface WriteLogOptions {
   readonly segments: readonly PlannedSegment[];
@@ -35,13 +35,14 @@ export interface WriteLogOptions {
 }
 
 export interface WrittenLog {
+  /** As stored: where the last segment was written in another format version, its checksum is another one on disk. */
   readonly end: TimedPosition;
   readonly segments: number;
   readonly plainBytes: number;
   readonly warnings: readonly string[];
 }
 
-/** @throws CorruptionError; UnrecoverablePointError when the log would end in a segment of version 0 */
+/** @throws CorruptionError, LocalFileError, and what the store's client throws */
 export async function writeLog(options: WriteLogOptions): Promise<WrittenLog> {
   await using log = new LogWriter(options);
   const { snapshotCommit, commitFromManifest, fetch, partBytes } = options;
@@ -109,8 +110,8 @@ class LogWriter implements AsyncDisposable {
     const last = this.#writer;
     const end = this.#end;
     if (last === null || end === null) throw new CorruptionError('the plan of this restore holds no commit');
-    checkLastVersion(last.version, end);
     await this.#finishSegment();
+    if (last.version === 0) await this.#upgrade(last, end);
     return {
       end: { ...end, time: this.#time ?? micros(0n) },
       segments: this.#segments,
@@ -157,6 +158,16 @@ class LogWriter implements AsyncDisposable {
     this.#segments += 1;
     this.#plainBytes += this.#writer.bytes;
     this.#writer = null;
+  }
+
+  /** docs/decisions/0002-restored-segment-files.md, "A log that ends in version 0". */
+  async #upgrade({ first, bytes }: SegmentWriter, { tx: lastTx }: Position): Promise<void> {
+    const { clogDir, system, fetch } = this.#options;
+    this.#plainBytes += (await upgradeSegment({ clogDir, system, first, lastTx, signal: fetch.signal })) - bytes;
+    this.#warnings.push(
+      `The log ends in a segment of format version 0, which SpacetimeDB does not open as the last one: the segment that ` +
+        `begins at transaction ${first} was written as version 1. It holds the same transactions, with other checksums.`,
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

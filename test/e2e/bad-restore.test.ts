@@ -180,12 +180,12 @@ describe('objects that are not what was stored', () => {
   });
 });
 
-test('a log that ends in a segment of version 0 cannot be opened by a server: refused', async () => {
+test('a log that ends in a segment of version 0 is restored, and the operator is told', async () => {
   await using place = await databaseBesideStore(null);
   copyVector('v2-batched/v0-last-too', place.database);
   await runWell(['replicate', '-once', place.database, place.url]);
-  await runBadly(['restore', '-o', place.restored, place.url], { code: 15, says: [/version 0/, /hint/] });
-  expect(existsSync(place.restored)).toBe(false);
+  const { stderr } = await runWell(['restore', '-o', place.restored, place.url]);
+  expect(stderr).toMatch(/written as version 1/);
 });
 
 /** Keys of the log objects that hold commits of a segment. */

@@ -14,7 +14,14 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { copyVector, vectorDirectory } from '../vectors/vectors.ts';
 import { judge, oracleMissing, type Verdict } from './oracle.ts';
 
-const REPLICA_SETS = ['v1.2', 'v2-small', 'v2-compressed', 'v2-batched/v1', 'v2-batched/v0'] as const;
+const REPLICA_SETS = [
+  'v1.2',
+  'v2-small',
+  'v2-compressed',
+  'v2-batched/v1',
+  'v2-batched/v0',
+  'v2-batched/v0-last-too',
+] as const;
 const SERVER_REPLICAS = ['1', '3'] as const;
 
 interface Set {
@@ -36,6 +43,10 @@ async function readExpectations(vector: string): Promise<Expectations> {
   return JSON.parse(await readFile(path, 'utf8')) as Expectations;
 }
 
+/** The engine refuses a log that ends in version 0. The same database with a last segment of version 1 is beside it. */
+const judgedLike = (name: (typeof REPLICA_SETS)[number]): string =>
+  name === 'v2-batched/v0-last-too' ? 'v2-batched/v0' : name;
+
 const SETS: readonly Set[] = [
   ...REPLICA_SETS.map(
     (name): Set => ({
@@ -44,7 +55,7 @@ const SETS: readonly Set[] = [
         copyVector(name, target);
         return target;
       },
-      expected: async () => (await readExpectations(name)).check,
+      expected: async () => (await readExpectations(judgedLike(name))).check,
       sameEngine: name !== 'v1.2',
     }),
   ),
