@@ -68,11 +68,11 @@ export async function collectBundle(
   files.set('databases.json', json(described.map(databaseDocument)));
   files.set('service-health.txt', await ask(config, '/readyz', signal));
   files.set('service-metrics.txt', await ask(config, '/metrics', signal));
-  for (const [index, { replica }] of config.dbs.entries()) {
+  for (const [index, { replicas }] of config.dbs.entries()) {
     const heading = `# ${described[index]?.destination}\n`;
     try {
       const listing = { ...options, requestTimeoutMs: config.requestTimeoutMs, namesMax: NAMES_MAX, log };
-      const { names, cut } = await listNames(replica.url, listing);
+      const { names, cut } = await listNames(replicas[0]?.url ?? '', listing);
       const lines = names.map(({ key, size }) => `${String(size).padStart(12)} ${JSON.stringify(key).slice(1, -1)}\n`);
       files.set(
         `names/${index + 1}.txt`,

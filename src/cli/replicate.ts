@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import type { DatabaseConfig } from '../config/config.ts';
+import type { DatabaseArgument } from '../config/config.ts';
 import { UsageError } from '../core/errors.ts';
 import {
   act,
@@ -23,16 +23,20 @@ interface Flags {
   readonly giveUpAfter: string;
 }
 
+/** As many destinations as the configuration takes for one database. */
+const URLS_MAX = 16;
+
 const facts: CommandFacts = {
   name: 'replicate',
   summary: 'Back up databases for as long as this runs.',
-  usage: '[flags] [DB_DIR URL]',
+  usage: '[flags] [DB_DIR URL...]',
   description: `Stores every commit of the configured databases within about a second, and every snapshot that the server takes.
 The database's directory is only read. A database that does not exist yet is waited for. SIGTERM stores what is
 left and ends; a second signal ends at once.
 
-DB_DIR is the directory of one database (it has clog/ in it; in a server data directory: replicas/ID).
-URL is s3://bucket/prefix or file:///path. Without both the configuration names them.
+DB_DIR is a server data directory (it has replicas/ in it), with all of its databases, or the directory of one
+database (it has clog/ in it). URL is s3://bucket/prefix or file:///path; there may be several. Without both the
+configuration names them.
 
 Exit codes: 0 all is stored, 2 usage or configuration, 3 some databases failed, 11 another owner holds the backup,
 13 another writer took over, 14 corruption, 75 the store cannot be reached, 130 and 143 stopped before all was stored.`,
@@ -43,11 +47,11 @@ Exit codes: 0 all is stored, 2 usage or configuration, 3 some databases failed, 
   ],
 };
 
-function databaseFrom(command: Command, [path = '', url = '']: readonly string[]): DatabaseConfig {
-  if (isUrl(path) && !isUrl(url)) {
+function databaseFrom(command: Command, [path = '', ...urls]: readonly string[]): DatabaseArgument {
+  if (isUrl(path) && !urls.some(isUrl)) {
     throw new UsageError('DB_DIR comes first, then URL', { hint: helpHint(command) });
   }
-  return { path: resolve(path), replica: { url } };
+  return { path: resolve(path), replicas: urls.map((url) => ({ url })) };
 }
 
 export function replicateCommand(session: Session): Command {
@@ -62,7 +66,8 @@ export function replicateCommand(session: Session): Command {
   ]);
   return act<Flags>(session, command, async (positionals, { config: file, once = false, giveUpAfter }) => {
     const giveUpAfterMs = parseDurationFlag('give-up-after', giveUpAfter);
-    if (positionals.length !== 0) checkPositionals(command, { min: 2, max: 2, what: 'DB_DIR and URL, or neither' });
+    if (positionals.length !== 0)
+      checkPositionals(command, { min: 2, max: 1 + URLS_MAX, what: 'DB_DIR and URL, or neither' });
     if (positionals.length !== 0 && file !== undefined) {
       throw new UsageError('DB_DIR and URL stand for a configuration: give them, or -config', {
         hint: helpHint(command),

@@ -107,7 +107,7 @@ async function findPlace(session: Session, command: Command, { config: file, o }
   }
   const { config, file: read } = await loadForCommand(session, { config: file });
   const database = requireDatabase(config, source, read);
-  return { config, url: database.replica.url, target: o === undefined ? database.path : resolve(o) };
+  return { config, url: database.replicas[0]?.url ?? '', target: o === undefined ? database.path : resolve(o) };
 }
 
 async function tell(io: Io, outcome: RestoreOutcome, json: boolean): Promise<void> {

@@ -1,6 +1,6 @@
 /** What one run of the program shares between `main` and the command that it chose. */
 import { defaultConfigPath, type LoadedConfig, loadConfigWithOrigins } from '../config/load.ts';
-import type { Config, DatabaseConfig } from '../config/config.ts';
+import type { Config, DatabaseArgument } from '../config/config.ts';
 import type { OperatorLog } from '../daemon/open-log.ts';
 import type { Io, OutputStream } from './io.ts';
 
@@ -17,7 +17,7 @@ export interface LoadForCommand {
   /** `-config`; undefined: the default file. */
   readonly config?: string | undefined;
   /** Databases from the arguments: then no file is read unless one is named. */
-  readonly dbs?: readonly DatabaseConfig[];
+  readonly dbs?: readonly DatabaseArgument[];
   /** Whether the command needs no file at all. */
   readonly fileless?: boolean;
 }

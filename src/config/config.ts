@@ -9,13 +9,23 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-export interface DatabaseConfig {
+export interface ReplicaConfig {
+  /** As written, variables expanded. May carry credentials: show it through `redactUrl` alone. */
+  readonly url: string;
+}
+
+/** A database or a whole server as arguments can name it. */
+export interface DatabaseArgument {
   /** Absolute, without `.` and `..` parts and without a trailing slash. */
   readonly path: string;
-  readonly replica: {
-    /** As written, variables expanded. May carry credentials: show it through `redactUrl` alone. */
-    readonly url: string;
-  };
+  /** At least one, and none twice. */
+  readonly replicas: readonly ReplicaConfig[];
+}
+
+/** One database, or a server data directory with all of its databases. */
+export interface DatabaseConfig extends DatabaseArgument {
+  /** Absolute paths of files that go with each image of a server data directory; their last parts are unique. */
+  readonly extraFiles: readonly string[];
 }
 
 export interface Config {
@@ -23,6 +33,8 @@ export interface Config {
   readonly addr: ListenAddress | null;
   /** `owner`, else POD_NAME; null: the machine id, else the host name, which the daemon reads. */
   readonly owner: string | null;
+  /** Whether a backup of another owner may be taken over. */
+  readonly takeover: boolean;
   readonly leaseTtlMs: number;
   readonly shutdownTimeoutMs: number;
   readonly memoryBytes: number;

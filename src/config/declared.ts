@@ -12,7 +12,8 @@ export interface DeclaredOption {
   readonly facts: OptionFacts;
   /** As written; undefined where there is none. */
   readonly defaultValue: unknown;
-  readonly kind: 'section' | 'list' | 'number' | 'text';
+  /** A list is one of mappings, which are declared themselves; texts are a list of plain values. */
+  readonly kind: 'section' | 'list' | 'texts' | 'number' | 'boolean' | 'text';
   /** For single values outside of lists. */
   readonly environmentName: string | null;
 }
@@ -36,15 +37,22 @@ export function innerSchema(schema: z.ZodType): z.ZodType {
 
 function kindOf(inner: z.ZodType): DeclaredOption['kind'] {
   if (inner instanceof z.ZodObject) return 'section';
-  if (inner instanceof z.ZodArray) return 'list';
+  if (inner instanceof z.ZodArray) {
+    return innerSchema(inner.element as z.ZodType) instanceof z.ZodObject ? 'list' : 'texts';
+  }
+  if (inner instanceof z.ZodBoolean) return 'boolean';
   return inner instanceof z.ZodNumber ? 'number' : 'text';
 }
+
+/** Whether an option holds one value of its own, not others. */
+export const isSingle = ({ kind }: Pick<DeclaredOption, 'kind'>): boolean =>
+  kind === 'text' || kind === 'number' || kind === 'boolean';
 
 function declare(schema: z.ZodType, path: OptionPath): DeclaredOption[] {
   const inner = innerSchema(schema);
   const kind = kindOf(inner);
   const facts = optionRegistry.get(schema);
-  const single = (kind === 'text' || kind === 'number') && !path.includes('[]');
+  const single = isSingle({ kind }) && !path.includes('[]');
   const own: DeclaredOption[] = facts
     ? [
         {

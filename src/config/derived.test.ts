@@ -18,7 +18,7 @@ const read = (text: string, env: Record<string, string> = {}) =>
 test('every option has a description, and an example or a default', () => {
   for (const { facts, kind, defaultValue, path } of declaredOptions) {
     expect(facts.description, formatOptionPath(path)).toMatch(/^[A-Z].*\.$/);
-    if (kind === 'text' || kind === 'number') expect(facts.example ?? defaultValue).toBeDefined();
+    if (kind !== 'section' && kind !== 'list') expect(facts.example ?? defaultValue).toBeDefined();
   }
 });
 
@@ -26,6 +26,7 @@ test('the options of this release', () => {
   expect(declaredOptions.map(({ path }) => formatOptionPath(path))).toEqual([
     'addr',
     'owner',
+    'takeover',
     'lease-ttl',
     'shutdown-timeout',
     'memory',
@@ -40,6 +41,9 @@ test('the options of this release', () => {
     'dbs[].path',
     'dbs[].replica',
     'dbs[].replica.url',
+    'dbs[].replicas',
+    'dbs[].replicas[].url',
+    'dbs[].extra-files',
   ]);
 });
 
@@ -56,6 +60,17 @@ describe('replicate.yml.example', () => {
     expect(Object.keys(parse(whole) as object)).toEqual(
       declaredOptions.filter(({ path }) => path.length === 1).map(({ path }) => path[0]),
     );
+    // The two ways to give destinations exclude each other.
+    const several = text
+      .replace(/^ {4}replica:\n( {6}.*\n)+/m, '')
+      .replaceAll(/^ {4}# (?=replicas:| {2,4}(- )?url:|extra-files:)/gm, '    ');
+    expect((await read(several)).dbs).toEqual([
+      {
+        path: '/stdb/data',
+        replicas: [{ url: 'file:///backup/game-0' }],
+        extraFiles: ['/etc/spacetimedb/id_ecdsa', '/etc/spacetimedb/id_ecdsa.pub'],
+      },
+    ]);
   });
 });
 
@@ -73,7 +88,13 @@ describe('JSON Schema', () => {
         'compression-level': { type: 'integer', minimum: 1, maximum: 19, default: 1 },
         levels: { minItems: 1, maxItems: 1 },
         log: { additionalProperties: false, properties: { level: { enum: ['debug', 'info', 'warn', 'error'] } } },
-        dbs: { items: { additionalProperties: false, required: ['path', 'replica'] } },
+        dbs: {
+          items: {
+            additionalProperties: false,
+            required: ['path'],
+            oneOf: [{ required: ['replica'] }, { required: ['replicas'] }],
+          },
+        },
       },
     });
   });
@@ -81,7 +102,7 @@ describe('JSON Schema', () => {
 
 test('the reference has a row for every option that holds a value', () => {
   const rows = formatReference().trim().split('\n').slice(2);
-  expect(rows).toHaveLength(declaredOptions.filter(({ kind }) => kind === 'text' || kind === 'number').length);
+  expect(rows).toHaveLength(declaredOptions.filter(({ kind }) => kind !== 'section' && kind !== 'list').length);
   expect(rows).toContainEqual(
     expect.stringMatching(/^\| `memory` \| `96MiB` \| `STDB_REPLICATE_MEMORY`, `-memory` \| The byte budget/) as string,
   );
@@ -93,7 +114,9 @@ owner: "yes: \${A} $\${B} # no"
 log: {level: debug}
 dbs:
   - {path: /a, replica: {url: "s3://bkt/p?region=x"}}
-  - {path: "/with space", replica: {url: "file:///c"}}
+  - path: "/with space"
+    replicas: [{url: "file:///c"}, {url: "file:///d"}]
+    extra-files: ["/keys/a b", /keys/c]
 `;
   const env = { A: '1' };
 
@@ -110,6 +133,8 @@ dbs:
   test('shows no secret of a URL', async () => {
     const config = await read('dbs: [{path: /a, replica: {url: "s3://bkt/p"}}]');
     const url = 's3://AKIAEXAMPLE:hunter2@bkt/p?secretAccessKey=hunter2';
-    expect(formatConfig({ ...config, dbs: [{ path: '/a', replica: { url } }] })).not.toContain('hunter2');
+    expect(formatConfig({ ...config, dbs: [{ path: '/a', replicas: [{ url }], extraFiles: [] }] })).not.toContain(
+      'hunter2',
+    );
   });
 });

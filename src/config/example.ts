@@ -1,6 +1,13 @@
 /** `replicate.yml.example`: every key of this release, with what it is for. Made from the declarations. */
 import { stringify } from 'yaml';
-import { type DeclaredOption, declaredOptions, findDeclared, formatOptionPath, type OptionPath } from './declared.ts';
+import {
+  type DeclaredOption,
+  declaredOptions,
+  findDeclared,
+  formatOptionPath,
+  isSingle,
+  type OptionPath,
+} from './declared.ts';
 
 const COMMENT_WIDTH = 116;
 
@@ -18,12 +25,16 @@ function wrap(text: string, indent: string): string[] {
   return lines.map((line) => `${indent}# ${line}`);
 }
 
-const isOptional = ({ facts }: DeclaredOption): boolean => facts.defaultNote !== undefined;
+const isNoted = (path: OptionPath): boolean => findDeclared(path)?.facts.defaultNote !== undefined;
+
+/** What has no fixed default is shown commented out, with all that is in it. */
+const isOptional = ({ path }: DeclaredOption): boolean => path.some((_, index) => isNoted(path.slice(0, index + 1)));
 
 /** Spaces before a key: two for each mapping and list around it. */
 const indentOf = (path: OptionPath): string => '  '.repeat(path.length - 1);
 
-const scalar = (value: unknown): string => stringify(value, { lineWidth: 0 }).trimEnd();
+const scalar = (value: unknown): string =>
+  Array.isArray(value) ? `[${value.map(scalar).join(', ')}]` : stringify(value, { lineWidth: 0 }).trimEnd();
 
 /** An option's own default, or for an option of list items what the list holds by default; undefined without one. */
 function defaultOf({ path, defaultValue }: DeclaredOption): unknown {
@@ -42,9 +53,11 @@ function formatOption(declared: DeclaredOption, firstOfItem: boolean): string[] 
   const note = facts.defaultNote === undefined ? '' : ` Without it: ${facts.defaultNote}.`;
   const comment = wrap(`${facts.description}${note}`, indent);
   const value = kind === 'section' || kind === 'list' ? '' : ` ${scalar(defaultOf(declared) ?? facts.example)}`;
-  const line = `${key}:${value}`;
-  if (isOptional(declared)) return [...comment, `${indent}# ${line}`];
-  return [...comment, firstOfItem ? `${indent.slice(2)}- ${line}` : `${indent}${line}`];
+  const line = firstOfItem ? `${indent.slice(2)}- ${key}:${value}` : `${indent}${key}:${value}`;
+  if (!isOptional(declared)) return [...comment, line];
+  // Taking out the first "# " of each such line makes YAML of it.
+  const outer = indentOf(path.slice(0, path.findIndex((_, index) => isNoted(path.slice(0, index + 1))) + 1));
+  return [...comment, `${outer}# ${line.slice(outer.length)}`];
 }
 
 export function formatExample(): string {
@@ -61,7 +74,7 @@ export function formatExample(): string {
 /** A table of all options, as Markdown. */
 export function formatReference(): string {
   const rows = declaredOptions
-    .filter(({ kind }) => kind === 'text' || kind === 'number')
+    .filter((declared) => isSingle(declared) || declared.kind === 'texts')
     .map((declared) => {
       const { path, facts, environmentName } = declared;
       const name = formatOptionPath(path);

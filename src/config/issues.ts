@@ -18,6 +18,7 @@ const WANTED: Readonly<Record<string, string>> = {
   string: 'text',
   number: 'a number',
   int: 'a whole number',
+  boolean: 'true or false',
 };
 
 const scalarText = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
@@ -87,7 +88,9 @@ export function problemsOf(issues: readonly z.core.$ZodIssue[], written: unknown
   });
 }
 
-/** Numbers that came as text, from the environment, a flag or a variable, become numbers where one is declared. */
-export function coerceText(path: OptionPath, text: string): string | number {
-  return findDeclared(path)?.kind === 'number' && /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+/** What came as text, from the environment, a flag or a variable, becomes a number or boolean where one is declared. */
+export function coerceText(path: OptionPath, text: string): string | number | boolean {
+  const kind = findDeclared(path)?.kind;
+  if (kind === 'number' && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
+  return kind === 'boolean' && (text === 'true' || text === 'false') ? text === 'true' : text;
 }

@@ -25,6 +25,7 @@ test('a file with databases alone is complete by the defaults', async () => {
   expect(await load(DBS)).toEqual({
     addr: null,
     owner: null,
+    takeover: false,
     leaseTtlMs: 60_000,
     shutdownTimeoutMs: 20_000,
     memoryBytes: 96 * 2 ** 20,
@@ -32,13 +33,14 @@ test('a file with databases alone is complete by the defaults', async () => {
     requestTimeoutMs: 30_000,
     log: { level: 'info', format: 'auto' },
     levels: [{ intervalMs: 1000 }],
-    dbs: [{ path: '/stdb/replicas/1', replica: { url: 'file:///backup/1' } }],
+    dbs: [{ path: '/stdb/replicas/1', replicas: [{ url: 'file:///backup/1' }], extraFiles: [] }],
   });
 });
 
 test('every option can be written', async () => {
   const text = `addr: "[::1]:9090"
 owner: game-0
+takeover: true
 lease-ttl: 5m
 shutdown-timeout: 1500ms
 memory: 1GiB
@@ -50,6 +52,7 @@ ${DBS}`;
   expect(await load(text)).toMatchObject({
     addr: { host: '::1', port: 9090 },
     owner: 'game-0',
+    takeover: true,
     leaseTtlMs: 300_000,
     shutdownTimeoutMs: 1500,
     memoryBytes: 2 ** 30,
@@ -67,18 +70,40 @@ describe('one problem is one line that names file, line and column', () => {
     [
       'nothing near',
       `zzzzzz: 1\nlog: {}\n${DBS}`,
-      '1:1: unknown key "zzzzzz" (known: addr, owner, lease-ttl, shutdown-timeout, memory, compression-level, request-timeout, log, levels, dbs)',
+      '1:1: unknown key "zzzzzz" (known: addr, owner, takeover, lease-ttl, shutdown-timeout, memory, compression-level, request-timeout, log, levels, dbs)',
     ],
     [
       'a key of a list item',
       'dbs:\n  - path: /a\n    replica: {url: "file:///b"}\n    pth: 1\n',
       '4:5: unknown key "pth" in dbs[0], did you mean path?',
     ],
-    ['several replicas', `${DBS}    replicas: []\n`, '4:5: unknown key "replicas" in dbs[0], did you mean replica?'],
+    ['a slip in replicas', `${DBS}    replcas: []\n`, '4:5: unknown key "replcas" in dbs[0], did you mean replicas?'],
+    [
+      'replica and replicas',
+      `${DBS}    replicas: [{url: "file:///b"}]\n`,
+      '4:15: dbs[0].replicas: stands beside replica: keep one of the two',
+    ],
+    ['no replicas', 'dbs: [{path: /a, replicas: []}]\n', '1:28: dbs[0].replicas must not be empty'],
+    [
+      'a replica that is text',
+      'dbs: [{path: /a, replicas: [x]}]\n',
+      '1:29: dbs[0].replicas[0] must be a mapping (name: value), not "x"',
+    ],
+    ['text for a boolean', `takeover: "yes"\n${DBS}`, '1:11: takeover must be true or false, not "yes"'],
+    [
+      'a relative extra file',
+      `${DBS}    extra-files: [key]\n`,
+      '4:19: dbs[0].extra-files[0]: "key" is not absolute: begin the path with /',
+    ],
+    [
+      'extra files of one name',
+      `${DBS}    extra-files: [/a/key, /b/key]\n`,
+      '4:27: dbs[0].extra-files[1]: key is the name of another of them',
+    ],
     [
       'a hostile key',
       `__proto__: {}\n${DBS}`,
-      '1:1: unknown key "__proto__" (known: addr, owner, lease-ttl, shutdown-timeout, memory, compression-level, request-timeout, log, levels, dbs)',
+      '1:1: unknown key "__proto__" (known: addr, owner, takeover, lease-ttl, shutdown-timeout, memory, compression-level, request-timeout, log, levels, dbs)',
     ],
     ['duplicate', `memory: 1GiB\nmemory: 2GiB\n${DBS}`, '2:1: this key was given before: keep one of the two'],
     ['tab', `log:\n\tlevel: info\n`, '2:1: not valid YAML: Tabs are not allowed as indentation'],
@@ -127,7 +152,11 @@ describe('one problem is one line that names file, line and column', () => {
       'dbs: [{path: data, replica: {url: "file:///b"}}]\n',
       '1:14: dbs[0].path: "data" is not absolute: begin the path with /',
     ],
-    ['missing replica', 'dbs: [{path: /data}]\n', '1:7: dbs[0].replica is missing'],
+    [
+      'missing replica',
+      'dbs: [{path: /data}]\n',
+      '1:7: dbs[0]: there is no destination: add replica, as in replica: {url: "file:///backup"}',
+    ],
     ['anchor', `owner: &o x\n${DBS}`, '1:11: anchors are not read here: write each value out'],
     ['tag', `owner: !env X\n${DBS}`, '1:8: not valid YAML: Unresolved tag: !env'],
     ['unset variable', `owner: \${NOT_SET}\n${DBS}`, '1:8: the environment variable NOT_SET is not set'],
@@ -201,6 +230,26 @@ describe('databases among each other', () => {
     expect(await messageOf(text)).toBe(`${FILE}:${message}`);
   });
 
+  test('all destinations of all databases are compared', async () => {
+    const dbs = `dbs:
+  - path: /a
+    replicas:
+      - url: s3://bkt/a
+      - url: file:///x/a
+      - url: s3://bkt/a/
+  - path: /b
+    replicas:
+      - url: file:///x
+`;
+    expect(await messageOf(dbs)).toBe(`2 problems in the configuration
+  ${FILE}:6:14: dbs[0].replicas[2].url: s3://bkt/a/ is the same place as that of dbs[0].replicas[0]: give each database a prefix of its own
+  ${FILE}:9:14: dbs[1].replicas[0].url: file:///x lies in the same prefix as that of dbs[0].replicas[1]: give each database a prefix of its own`);
+  });
+
+  test('a server and one of its databases may have destinations of their own', async () => {
+    expect((await load(two('/a file:///x', '/a/replicas/1 file:///y'))).dbs).toHaveLength(2);
+  });
+
   const accepted: [name: string, text: string][] = [
     ['prefixes that only begin alike', two('/a s3://bkt/p1', '/b s3://bkt/p10')],
     ['the same prefix of two buckets', two('/a s3://bkt/p', '/b s3://bucket2/p')],
@@ -251,6 +300,7 @@ describe('precedence', () => {
   });
 
   test('numbers come as text from the environment', async () => {
+    expect(await load(DBS, { env: { STDB_REPLICATE_TAKEOVER: 'true' } })).toMatchObject({ takeover: true });
     expect(await load(DBS, { env: { STDB_REPLICATE_COMPRESSION_LEVEL: '3' } })).toMatchObject({ compressionLevel: 3 });
     expect(await load(`compression-level: \${L}\n${DBS}`, { env: { L: '7' } })).toMatchObject({ compressionLevel: 7 });
     expect(await load(`owner: \${L}\n${DBS}`, { env: { L: '7' } })).toMatchObject({ owner: '7' });
@@ -280,10 +330,10 @@ describe('precedence', () => {
   });
 
   test('databases from the arguments need no file', async () => {
-    const dbs = [{ path: '/a', replica: { url: 'file:///b' } }];
+    const dbs = [{ path: '/a', replicas: [{ url: 'file:///b' }, { url: 's3://bkt/p' }] }];
     expect(await loadConfig({ path: null, env: {}, dbs })).toMatchObject({ dbs, leaseTtlMs: 60_000 });
     await expect(
-      loadConfig({ path: null, env: {}, dbs: [{ path: '/a', replica: { url: 'file:///a/b' } }] }),
+      loadConfig({ path: null, env: {}, dbs: [{ path: '/a', replicas: [{ url: 'file:///a/b' }] }] }),
     ).rejects.toThrow('DB_DIR URL: file:///a/b lies inside the database /a');
   });
 });
@@ -313,6 +363,6 @@ describe('files that cannot be read', () => {
 test('variables expand in text anywhere, $${ is a literal ${', async () => {
   const text = 'dbs: [{path: "/stdb/${DB}/$${x}", replica: {url: "file:///backup/${DB}"}}]';
   expect((await load(text, { env: { DB: 'one' } })).dbs).toEqual([
-    { path: '/stdb/one/${x}', replica: { url: 'file:///backup/one' } },
+    { path: '/stdb/one/${x}', replicas: [{ url: 'file:///backup/one' }], extraFiles: [] },
   ]);
 });

@@ -4,8 +4,8 @@
  */
 import { readFile as readFileOf } from 'node:fs/promises';
 import { ConfigurationError, localFileError, systemCode } from '../core/errors.ts';
-import type { Config, DatabaseConfig } from './config.ts';
-import { checkDatabases } from './databases.ts';
+import type { Config, DatabaseArgument } from './config.ts';
+import { checkDatabases, databaseOf } from './databases.ts';
 import { declaredOptions, formatOptionPath, type OptionPath } from './declared.ts';
 import type { Environment } from './expand.ts';
 import { coerceText, type NamedProblem, problemsOf } from './issues.ts';
@@ -25,7 +25,7 @@ export interface LoadOptions {
   /** Options given as flags, by the flag's name without its dash. */
   readonly flags?: Readonly<Record<string, string | undefined>>;
   /** Databases given as arguments: they stand for the file's `dbs`. */
-  readonly dbs?: readonly DatabaseConfig[];
+  readonly dbs?: readonly DatabaseArgument[];
   readonly readFile?: (path: string) => Promise<string>;
 }
 
@@ -128,6 +128,7 @@ function overridesOf({ env, flags, dbs }: LoadOptions): Override[] {
 const resolve = (checked: CheckedConfig, env: Environment): Config => ({
   addr: checked.addr ?? null,
   owner: checked.owner ?? (env['POD_NAME'] || null),
+  takeover: checked.takeover,
   leaseTtlMs: checked['lease-ttl'],
   shutdownTimeoutMs: checked['shutdown-timeout'],
   memoryBytes: checked.memory,
@@ -135,7 +136,7 @@ const resolve = (checked: CheckedConfig, env: Environment): Config => ({
   requestTimeoutMs: checked['request-timeout'],
   log: checked.log,
   levels: checked.levels.map(({ interval }) => ({ intervalMs: interval })),
-  dbs: checked.dbs ?? [],
+  dbs: (checked.dbs ?? []).map(databaseOf),
 });
 
 const isSamePlace = (a: Place | null, b: Place | null): boolean =>
@@ -163,7 +164,7 @@ export async function loadConfigWithOrigins(options: LoadOptions): Promise<Loade
     const override = overrideAt(path);
     if (!override) return { place: atKey ? source.placeOfKey(path) : source.placeOf(path), message };
     // Whoever wrote a flag or a variable does not know it by its place in the file.
-    const plain = message.replace(/^[a-z.-]+(\[\d+\][a-z.]*)?:? /, '');
+    const plain = message.replace(/^[a-z.-]+(\[\d+\][a-z.-]*)*:? /, '');
     return { place: null, origin: override.label, message: plain };
   };
 

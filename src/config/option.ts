@@ -11,7 +11,7 @@ export interface OptionFacts {
   /** One or two sentences, without markup. */
   readonly description: string;
   /** As it would be written in YAML, where the default is no good example. */
-  readonly example?: string | number;
+  readonly example?: string | number | readonly string[];
   /** A long flag of the command line, without its dash. */
   readonly flag?: string;
   /** What stands for a missing value, where that is not a fixed one. */

@@ -33,6 +33,7 @@ export function formatConfig(config: Config, { origins }: FormatConfigOptions = 
     config.owner === null ? '# owner: the machine id, else the host name' : `owner: ${scalar(config.owner)}`,
     'owner',
   );
+  put(`takeover: ${config.takeover}`, 'takeover');
   put(`lease-ttl: ${formatDuration(config.leaseTtlMs)}`, 'lease-ttl');
   put(`shutdown-timeout: ${formatDuration(config.shutdownTimeoutMs)}`, 'shutdown-timeout');
   put(`memory: ${formatSize(config.memoryBytes)}`, 'memory');
@@ -44,10 +45,12 @@ export function formatConfig(config: Config, { origins }: FormatConfigOptions = 
   put('levels:', 'levels');
   for (const { intervalMs } of config.levels) put(`  - interval: ${formatDuration(intervalMs)}`);
   put(config.dbs.length === 0 ? '# dbs: none' : 'dbs:', 'dbs');
-  for (const { path, replica } of config.dbs) {
+  for (const { path, replicas, extraFiles } of config.dbs) {
     put(`  - path: ${scalar(path)}`);
-    put('    replica:');
-    put(`      url: ${scalar(redactUrl(replica.url))}`);
+    put('    replicas:');
+    for (const { url } of replicas) put(`      - url: ${scalar(redactUrl(url))}`);
+    if (extraFiles.length > 0) put('    extra-files:');
+    for (const file of extraFiles) put(`      - ${scalar(file)}`);
   }
   return `${lines.join('\n')}\n`;
 }

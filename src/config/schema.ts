@@ -5,6 +5,8 @@ import { absolutePath, duration, listenAddress, option, size, text } from './opt
 const SECOND_MS = 1_000;
 const HOUR_MS = 3_600_000;
 const MIB = 2 ** 20;
+const REPLICAS_MAX = 16;
+const EXTRA_FILES_MAX = 64;
 
 const logSchema = z.strictObject({
   level: option(z.enum(['debug', 'info', 'warn', 'error']).prefault('info'), {
@@ -25,22 +27,48 @@ const levelSchema = z.strictObject({
   }),
 });
 
-const databaseSchema = z.strictObject({
-  path: option(absolutePath(), {
-    description: 'The directory of one database: it has clog/ in it (in a server data directory: replicas/ID).',
-    example: '/stdb/data/replicas/1',
-  }),
-  replica: option(
-    z.strictObject({
-      url: option(text(), {
-        description:
-          'Where its backup lies: s3://bucket/prefix?endpoint=…&region=…&forcePathStyle=true or file:///path.',
-        example: 's3://my-backups/game-0?region=eu-central-1',
-      }),
+const replicaSchema = (example: string) =>
+  z.strictObject({
+    url: option(text(), {
+      description: 'Where its backup lies: s3://bucket/prefix?endpoint=…&region=…&forcePathStyle=true or file:///path.',
+      example,
     }),
-    { description: 'The destination of this database.' },
-  ),
+  });
+
+const databaseFields = z.strictObject({
+  path: option(absolutePath(), {
+    description:
+      'A server data directory (it has replicas/ in it) with all of its databases, or the directory of one database (it has clog/ in it).',
+    example: '/stdb/data',
+  }),
+  replica: option(replicaSchema('s3://my-backups/game-0?region=eu-central-1').optional(), {
+    description: 'The destination, where there is one.',
+  }),
+  replicas: option(z.array(replicaSchema('file:///backup/game-0')).min(1).max(REPLICAS_MAX).optional(), {
+    description: 'Several destinations in place of `replica`: one that is down keeps no other from going on.',
+    defaultNote: 'the one of `replica`',
+  }),
+  'extra-files': option(z.array(absolutePath()).max(EXTRA_FILES_MAX).optional(), {
+    description:
+      'Files outside of a server data directory that are stored with it, and restored into DIR/extra: the keys of its tokens, for instance.',
+    example: ['/etc/spacetimedb/id_ecdsa', '/etc/spacetimedb/id_ecdsa.pub'],
+    defaultNote: 'none',
+  }),
 });
+
+/** Exactly one of `replica` and `replicas`, which JSON Schema says in its own words. */
+export const databaseSchema = databaseFields.superRefine(({ replica, replicas }, context) => {
+  if (replica !== undefined && replicas !== undefined) {
+    context.addIssue({ code: 'custom', path: ['replicas'], message: 'stands beside replica: keep one of the two' });
+  } else if (replica === undefined && replicas === undefined) {
+    context.addIssue({
+      code: 'custom',
+      message: 'there is no destination: add replica, as in replica: {url: "file:///backup"}',
+    });
+  }
+});
+
+export type WrittenDatabase = z.output<typeof databaseSchema>;
 
 /** The file's shape. Its input is what is written, its output what `load.ts` makes a Config of. */
 export const configSchema = z.strictObject({
@@ -54,6 +82,10 @@ export const configSchema = z.strictObject({
       'Who may continue this backup. Another owner never takes it over: give each server its own, the same after a restart.',
     example: 'game-0',
     defaultNote: 'POD_NAME, else the machine id, else the host name',
+  }),
+  takeover: option(z.boolean().prefault(false), {
+    description:
+      'Whether a backup of another owner is taken over. Only for a move to another machine: take it out again afterwards.',
   }),
   'lease-ttl': option(duration({ min: 5 * SECOND_MS, max: HOUR_MS }).prefault('60s'), {
     description: 'How long another process waits before it takes over from one that fell silent.',
@@ -83,7 +115,9 @@ export const configSchema = z.strictObject({
       description: 'How often log objects are written. One entry in this release.',
     },
   ),
-  dbs: option(z.array(databaseSchema).min(1), { description: 'The databases and where each is replicated to.' }),
+  dbs: option(z.array(databaseSchema).min(1), {
+    description: 'The databases, or whole servers, and where each is replicated to.',
+  }),
 });
 
 /** The same for commands that take databases from their arguments, or need none. */

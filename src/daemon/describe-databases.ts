@@ -127,7 +127,7 @@ async function orError<T>(work: Promise<T>): Promise<T | Error> {
 }
 
 async function describeDatabase(
-  { path, replica }: DatabaseConfig,
+  { path, replicas: [replica = { url: '' }] }: DatabaseConfig,
   config: Config,
   options: DescribeOptions,
 ): Promise<DatabaseDescription> {

@@ -26,17 +26,28 @@ export interface ReplicateOptions {
   /** Make the root directories of `file:` stores. */
   readonly createStore?: boolean;
   readonly giveUpAfterMs?: number;
+  /** Wait for the lease for as long as another process of the same owner holds it. */
+  readonly standby?: boolean;
   readonly version: string;
   readonly log: Log;
   readonly signals: Signals;
   /** Ends the process at once: for work that does not end when it is told to. */
   readonly exit: (code: number) => never;
   readonly clock?: Clock;
+  readonly server?: ServerBeside;
+}
+
+/** A server that this process runs (`-exec`), as far as the composition knows of it. */
+export interface ServerBeside {
+  /** Called when all is set up and the replicators begin. Not called where the configuration is found wrong before. */
+  start(): void;
+  /** Called when no replicator runs any more; resolves when the server has ended. Until then health is served. */
+  outlive(): Promise<void>;
 }
 
 /** Failures of single databases are logged; what is thrown here is of the configuration. */
 export async function runReplicate(options: ReplicateOptions): Promise<ExitCode> {
-  const { config, once, version, log, signals, exit, clock = systemClock } = options;
+  const { config, once, standby = false, version, log, signals, exit, clock = systemClock } = options;
   for (const { path } of config.dbs) await requireReplicaDirectory(diskFiles, path, { once });
   await using stack = new AsyncDisposableStack();
   const destinations: Destination[] = [];
@@ -45,7 +56,7 @@ export async function runReplicate(options: ReplicateOptions): Promise<ExitCode>
   const budget = new ByteBudget(config.memoryBytes - steadyBytes);
   const steadyBudget = new ByteBudget(steadyBytes);
   const writer = await identifyWriter({ owner: config.owner, version });
-  for (const { path, replica } of config.dbs) {
+  for (const { path, replicas: [replica = { url: '' }] } of config.dbs) {
     const own = config.dbs.length > 1 ? log.child({ database: path }) : log;
     const destination = await openDestination(replica.url, {
       requestTimeoutMs: config.requestTimeoutMs,
@@ -81,6 +92,7 @@ export async function runReplicate(options: ReplicateOptions): Promise<ExitCode>
       clock,
       log: own,
       once,
+      standby,
     });
   }
 
@@ -95,7 +107,10 @@ export async function runReplicate(options: ReplicateOptions): Promise<ExitCode>
     for (const replicator of replicators) replicator.drain();
   };
   using shutdown = new Shutdown({ signals, exit, timeoutMs: config.shutdownTimeoutMs, clock, log, drain });
-  const outcomes = await runAll(replicators, { signal: shutdown.signal, log });
+  const running = runAll(replicators, { signal: shutdown.signal, log });
+  options.server?.start();
+  const outcomes = await running;
+  await options.server?.outlive();
   return combineExitCodes(outcomes.map(({ error }) => (error === null ? 0 : exitCodeOfError(error))));
 }
 
