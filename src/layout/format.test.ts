@@ -10,12 +10,14 @@ import { frameLength } from '../zstd/frame-header.ts';
 import { WINDOW_BYTES_MAX } from '../zstd/frame.ts';
 import { encodeSeekTable, SEEK_TABLE_SKIPPABLE_MAGIC, SEEKABLE_MAGIC } from '../zstd/seek-table.ts';
 import { GENERATION_REASONS } from './generation-document.ts';
+import { IMAGE_FILE_BYTES_MAX, IMAGE_MANIFEST_BYTES_MAX } from './image-manifest.ts';
 import { DOCUMENT_BYTES_MAX, FORMAT_VERSION } from './json-document.ts';
 import { GENERATION_NUMBER_MAX, LEVEL_MAX, parseKey } from './keys.ts';
 import { LOG_FRAME_PLAIN_BYTES_MAX, LOG_OBJECT_FRAMES_MAX } from './log-object.ts';
 import { MANIFEST_LINE_BYTES_MAX } from './manifest.ts';
 import { MANIFEST_FRAME_PLAIN_BYTES_MAX } from './manifest-stream.ts';
 import { OBJECT_PLAIN_BYTES_MAX, PACK_BYTES_MAX, PACK_BYTES_TARGET } from './pack.ts';
+import { IMAGE_FILES_MAX } from './server-keys.ts';
 
 const page = readFileSync(new URL('./FORMAT.md', import.meta.url), 'utf8');
 
@@ -116,6 +118,9 @@ describe('FORMAT.md', () => {
   test('limits', () => {
     const limits = {
       DOCUMENT_BYTES_MAX,
+      IMAGE_MANIFEST_BYTES_MAX,
+      IMAGE_FILE_BYTES_MAX,
+      IMAGE_FILES_MAX,
       LOG_FRAME_PLAIN_BYTES_MAX,
       LOG_OBJECT_FRAMES_MAX,
       MANIFEST_FRAME_PLAIN_BYTES_MAX,

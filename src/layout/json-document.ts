@@ -1,5 +1,5 @@
 /**
- * The small JSON documents of the store: one line of JSON and a newline, at most 64 KiB. The last member is always
+ * The JSON documents of the store: one line of JSON and a newline, at most 64 KiB (an image's manifest: 4 MiB). The last member is always
  * `"crc"`: the CRC32C, 8 hex digits, of the same line without that member and without the newline. That is what
  * `jq -c 'del(.crc)'` prints, less its newline.
  *
@@ -17,16 +17,30 @@ export const DOCUMENT_BYTES_MAX = 64 * 1024;
 const ENDING = /,"crc":"([0-9a-f]{8})"\}\n?$/;
 const text = new TextDecoder('utf-8', { fatal: true });
 
+export interface EncodeDocumentOptions {
+  /** For the one document that lists many things. Default: 64 KiB. */
+  readonly bytesMax?: number;
+}
+
 /** `fields` must not be empty, and hold no member `crc`; members are written in their order. */
-export function encodeDocument(fields: JsonObject): Uint8Array {
+export function encodeDocument(
+  fields: JsonObject,
+  { bytesMax = DOCUMENT_BYTES_MAX }: EncodeDocumentOptions = {},
+): Uint8Array {
   const body = JSON.stringify(fields);
   const bytes = Buffer.from(`${body.slice(0, -1)},"crc":"${formatCrc(crc32c(Buffer.from(body)))}"}\n`);
-  assert(bytes.byteLength <= DOCUMENT_BYTES_MAX, `a document of ${bytes.byteLength} bytes is too long`);
+  assert(bytes.byteLength <= bytesMax, `a document of ${bytes.byteLength} bytes is too long`);
   return bytes;
 }
 
-function decodeText(bytes: Uint8Array, key: string): string {
-  if (bytes.byteLength > DOCUMENT_BYTES_MAX) throw corruptObject(key, `has more than ${DOCUMENT_BYTES_MAX} bytes`);
+export interface DecodeDocumentOptions {
+  readonly key: string;
+  /** Default: 64 KiB. */
+  readonly bytesMax?: number;
+}
+
+function decodeText(bytes: Uint8Array, { key, bytesMax = DOCUMENT_BYTES_MAX }: DecodeDocumentOptions): string {
+  if (bytes.byteLength > bytesMax) throw corruptObject(key, `has more than ${bytesMax} bytes`);
   try {
     return text.decode(bytes);
   } catch (error) {
@@ -51,8 +65,9 @@ function parseObject(line: string, key: string): { readonly [member: string]: Js
  *
  * @throws CorruptionError naming `key`; UnsupportedFormatError when `format` is not 1
  */
-export function decodeDocument(bytes: Uint8Array, { key }: { readonly key: string }): DocumentFields {
-  const line = decodeText(bytes, key);
+export function decodeDocument(bytes: Uint8Array, options: DecodeDocumentOptions): DocumentFields {
+  const { key } = options;
+  const line = decodeText(bytes, options);
   const ending = ENDING.exec(line);
   const members = parseObject(line, key);
   if (ending !== null) {
