@@ -50,6 +50,24 @@ export interface RestoreReport {
   readonly plan: PlanSummary | null;
 }
 
+/** What is known before anything was written; `plan` is null where the store was not asked. */
+export function makeReport(
+  plan: RestorePlan | null,
+  facts: Pick<RestoreReport, 'outcome' | 'fetchedBytes' | 'durationMs' | 'warnings'>,
+): RestoreReport {
+  const summary = plan && summarizePlan(plan);
+  return {
+    generation: plan?.generation ?? null,
+    databaseIdentity: plan?.databaseIdentity ?? null,
+    snapshot: plan?.snapshot?.tx ?? null,
+    position: plan?.target ?? null,
+    segments: summary?.segments ?? 0,
+    plainBytes: 0,
+    ...facts,
+    plan: summary,
+  };
+}
+
 export function summarizePlan(plan: RestorePlan): PlanSummary {
   const { line, target, snapshot, segments, abandoned } = plan;
   const objects = segments.flatMap(({ pieces }) => pieces.map(({ object }) => object));

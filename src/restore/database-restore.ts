@@ -1,0 +1,145 @@
+/**
+ * The restore of one database into a directory that somebody else publishes: plans, writes, and plans again without the
+ * objects that turned out to be damaged or gone.
+ *
+ * Invariant: every plan ends at the point of the first one, on the line of the first one.
+ */
+import { assert, CorruptionError, errorMessage, primaryError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import { formatTimestamp } from '../layout/time.ts';
+import type { FetchOptions } from './fetch-parts.ts';
+import { type FollowedPlan, followPlan, isUnusable, UnusableObject } from './follow-plan.ts';
+import { partBytesFor } from './part-stream.ts';
+import { planRestore } from './plan.ts';
+import type { ManifestFacts, PlanInput, PlannedManifest, RestorePlan, StoreView } from './plan-types.ts';
+import type { ProgressMeter } from './progress-meter.ts';
+import { readManifestHeader, readPlace } from './read-snapshot.ts';
+import { readStore } from './read-store.ts';
+import { decodeSnapshotCommit } from './snapshot-commit.ts';
+import type { TargetSystem } from './target-system.ts';
+
+/** How many objects may turn out damaged or gone before a restore gives up. */
+const ATTEMPTS_MAX = 32;
+
+export interface DatabaseRestoreOptions {
+  /** Its client's prefix is the database's. */
+  readonly fetch: FetchOptions;
+  /** Another line than the head's: a generation's name or number. */
+  readonly generation?: string | undefined;
+  readonly system: TargetSystem;
+  readonly progress: ProgressMeter;
+  readonly log: Log;
+}
+
+export class DatabaseRestore {
+  /** What an operator must hear of although the restore succeeded: whole sentences. */
+  readonly warnings: string[] = [];
+  readonly #options: DatabaseRestoreOptions;
+  readonly #manifests = new Map<string, ManifestFacts>();
+  readonly #unusable = new Map<string, Error>();
+  #plan: RestorePlan | null = null;
+
+  constructor(options: DatabaseRestoreOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The first plan, which fixes line and point.
+   *
+   * @param view of the store, where somebody has read it already
+   * @throws NoBackupError, CorruptionError, UnrecoverablePointError, UsageError, and what the client throws
+   */
+  async plan(view?: StoreView): Promise<RestorePlan> {
+    this.#plan = await this.#makePlan({ generation: this.#options.generation }, view);
+    this.#warnAbandoned(this.#plan);
+    return this.#plan;
+  }
+
+  /**
+   * Calls `attempt` with the plan, and again with another one as long as an object of it turns out to be unusable. What
+   * a failed attempt wrote is the attempt's to remove.
+   *
+   * @throws CorruptionError, UnrecoverablePointError, and what `attempt` throws
+   */
+  async follow<T>(attempt: (plan: RestorePlan) => Promise<T>): Promise<T> {
+    let plan = this.#plan ?? (await this.plan());
+    // The head may move on to another generation meanwhile: this restore does not.
+    const { generation, target } = plan;
+    for (let count = 1; ; count += 1) {
+      try {
+        return await attempt(plan);
+      } catch (caught) {
+        const error = primaryError(caught);
+        if (caught instanceof SuppressedError) this.warn(`What was written is left: ${errorMessage(caught.error)}.`);
+        if (!(error instanceof UnusableObject)) throw error;
+        if (count === ATTEMPTS_MAX) throw giveUp(error);
+        this.#noteUnusable(error.key, error.reason);
+      }
+      plan = await this.#makePlan({ generation, target });
+    }
+  }
+
+  /** Writes what was planned into an existing, empty directory. @throws UnusableObject, LocalFileError */
+  async write(plan: RestorePlan, directory: string): Promise<FollowedPlan> {
+    const { fetch, system, progress } = this.#options;
+    progress.begin(plan);
+    const partBytes = partBytesFor(fetch.budget.bytesMax);
+    const written = await followPlan(plan, { directory, system, fetch, partBytes, progress });
+    const { end } = written;
+    assert(end.tx === plan.target.tx && end.crc === plan.target.crc, 'a restore ends where it was planned');
+    return written;
+  }
+
+  warn(message: string): void {
+    this.warnings.push(message);
+    this.#options.log.warn(message);
+  }
+
+  /** Reads the store anew unless `view` tells of it, and as many manifests as the planner asks for. */
+  async #makePlan(
+    { generation, target }: Pick<PlanInput, 'generation' | 'target'>,
+    view?: StoreView,
+  ): Promise<RestorePlan> {
+    const { fetch, log } = this.#options;
+    const seen = view ?? (await readStore({ ...fetch, log }));
+    for (;;) {
+      const known = { manifests: this.#manifests, unusable: this.#unusable };
+      const outcome = planRestore({ source: fetch.client.url, view: seen, ...known, generation, target });
+      if (outcome.kind === 'plan') return outcome.plan;
+      await this.#readManifest(outcome.manifest);
+    }
+  }
+
+  async #readManifest(manifest: PlannedManifest): Promise<void> {
+    const { manifestKey: key, tx } = manifest;
+    const { fetch } = this.#options;
+    try {
+      const header = await readManifestHeader(manifest, fetch);
+      const bytes = header.commit && (await readPlace(header.commit, fetch));
+      this.#manifests.set(key, { header, commit: bytes && decodeSnapshotCommit(bytes, { tx, key }) });
+    } catch (error) {
+      if (!isUnusable(error)) throw error;
+      this.#noteUnusable(key, error);
+    }
+  }
+
+  #noteUnusable(key: string, reason: Error): void {
+    this.#unusable.set(key, reason);
+    this.warn(`${key} cannot be used, and the restore goes on without it: ${reason.message}.`);
+  }
+
+  #warnAbandoned({ abandoned, target }: RestorePlan): void {
+    for (const { generation, databaseIdentity, last } of abandoned) {
+      this.warn(
+        `Generation ${generation} of another line (database ${databaseIdentity ?? 'unknown'}) holds later commits, up to ` +
+          `transaction ${last.tx} of ${formatTimestamp(last.time)}; this restore ends at ${target.tx}.`,
+      );
+    }
+  }
+}
+
+const giveUp = ({ key, reason }: UnusableObject): CorruptionError =>
+  new CorruptionError(`${ATTEMPTS_MAX} objects are damaged or gone, the last is ${key}: ${reason.message}`, {
+    cause: reason,
+    facts: { key },
+  });
