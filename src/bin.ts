@@ -57,19 +57,23 @@ function onOutputError(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE') fail('the output cannot be written', error);
 }
 
-const SIGNALS: readonly ('SIGINT' | 'SIGTERM')[] = ['SIGINT', 'SIGTERM'];
+const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM'];
 
 const io: Io = {
   argv: process.argv.slice(2),
   env: process.env,
   versions: process.versions,
+  get stdin() {
+    // Not process.stdin: that would make the descriptor non-blocking, also for a server that shares it.
+    return { isTTY: process.getBuiltinModule('node:tty').isatty(0) };
+  },
   stdout: process.stdout,
   stderr: process.stderr,
   signals: {
-    onSignal(handler) {
-      for (const name of SIGNALS) process.on(name, handler);
+    onSignal(handler, names = SIGNALS) {
+      for (const name of names) process.on(name, handler);
       return () => {
-        for (const name of SIGNALS) process.removeListener(name, handler);
+        for (const name of names) process.removeListener(name, handler);
       };
     },
   },

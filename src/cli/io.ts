@@ -15,9 +15,13 @@ export interface Io {
   readonly stdout: OutputStream;
   /** Logs, progress and errors. */
   readonly stderr: OutputStream;
+  readonly stdin?: { readonly isTTY?: boolean | undefined };
   readonly signals: {
-    /** Calls `handler` at each SIGINT and SIGTERM, which then do not end the process. Gives what undoes it. */
-    onSignal(handler: (signal: NodeJS.Signals) => void): () => void;
+    /**
+     * Calls `handler` at each of these signals, by default SIGINT and SIGTERM, which then do not end the process. Gives
+     * what undoes it.
+     */
+    onSignal(handler: (signal: NodeJS.Signals) => void, names?: readonly NodeJS.Signals[]): () => void;
   };
   /** Ends the process at once, whatever it is doing. */
   exit(code: number): never;

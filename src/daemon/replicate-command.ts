@@ -93,6 +93,7 @@ export async function runReplicate(options: ReplicateOptions): Promise<ExitCode>
       log: own,
       once,
       standby,
+      takeover: config.takeover,
     });
   }
 

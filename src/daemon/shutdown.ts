@@ -8,8 +8,8 @@ import type { Log } from '../core/log.ts';
 
 export type StopSignal = 'SIGINT' | 'SIGTERM';
 export interface Signals {
-  /** Gives what undoes it. */
-  onSignal(handler: (signal: NodeJS.Signals) => void): () => void;
+  /** Gives what undoes it. `because` stands for the signal where none was sent: what else asks for the end. */
+  onSignal(handler: (signal: NodeJS.Signals, because?: string) => void): () => void;
 }
 
 /** After a stop at once, how long what hangs may keep the process. */
@@ -35,7 +35,9 @@ export class Shutdown implements Disposable {
 
   constructor(options: ShutdownOptions) {
     this.#options = options;
-    this.#unlisten = options.signals.onSignal((signal) => this.#receive(signal === 'SIGINT' ? 'SIGINT' : 'SIGTERM'));
+    this.#unlisten = options.signals.onSignal((signal, because) => {
+      this.#receive(signal === 'SIGINT' ? 'SIGINT' : 'SIGTERM', because);
+    });
   }
 
   /** Aborted, with an InterruptedError, when the work must stop at once. */
@@ -43,14 +45,14 @@ export class Shutdown implements Disposable {
     return this.#stop.signal;
   }
 
-  #receive(signal: StopSignal): void {
+  #receive(signal: StopSignal, because: string = signal): void {
     const { log, drain, timeoutMs } = this.#options;
     if (this.#asked !== null) {
       this.#abort(signal, `stopped by a second signal (${signal}) before all was stored`);
       return;
     }
     this.#asked = signal;
-    log.info(`${signal}: storing what is left`, { timeoutSeconds: timeoutMs / 1000 });
+    log.info(`${because}: storing what is left`, { timeoutSeconds: timeoutMs / 1000 });
     drain();
     void this.#expire(signal, timeoutMs);
   }
