@@ -5,10 +5,12 @@
 import type { Clock } from '../core/clock.ts';
 import { LeaseHeldError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
-import type { ReplicaClient } from '../replica/replica-client.ts';
-import { readHead, type StoredHead } from './head-lease.ts';
+import type { ObjectVersion, ReplicaClient } from '../replica/replica-client.ts';
+import { readHead, type StoredHead } from './head-lease-read.ts';
 
 const LOOKS_PER_TTL = 6;
+/** One that waits for months looks less often; it still sees whether a head stood still for a whole ttl. */
+const STANDBY_LOOKS_PER_TTL = 4;
 
 export interface LeaseWaitOptions {
   readonly client: ReplicaClient;
@@ -16,33 +18,44 @@ export interface LeaseWaitOptions {
   readonly log: Log;
   /** Aborted by who wants no lease any more. */
   readonly draining?: AbortSignal;
+  /** Wait for as long as the holder renews, instead of giving up when it does. Default false. */
+  readonly standby?: boolean;
 }
 
-export type LeaseWaitOutcome = 'expired' | 'changed-hands';
-
 /**
- * @returns `changed-hands` when it was released or removed: then all must be read anew
- * @throws LeaseHeldError when its holder, or a third process, renewed it; when nobody wants it any more
+ * @returns the version of the head that did not change for its whole ttl; null when it was released, removed or taken
+ *   by somebody else: then all must be read anew
+ * @throws LeaseHeldError when its holder, or a third process, renewed it, unless on standby; when nobody wants it any more
  */
 export async function waitForLease(
-  { client, clock, log, draining }: LeaseWaitOptions,
+  { client, clock, log, draining, standby = false }: LeaseWaitOptions,
   held: StoredHead,
   { signal }: { signal?: AbortSignal | undefined } = {},
-): Promise<LeaseWaitOutcome> {
-  const { ttlMs, process, owner } = held.document;
-  log.info(
-    `the lease is held by process ${process.pid} on ${process.host}, which cannot be proven dead; waiting ${ttlMs / 1000} s for it to renew or expire`,
-    { owner, generation: held.document.generation },
-  );
-  const since = clock.monotonic();
-  for (let left = ttlMs; left > 0; left = ttlMs - (clock.monotonic() - since)) {
-    await sleepUnlessDraining(Math.min(left, ttlMs / LOOKS_PER_TTL));
-    if (draining?.aborted) throw toldToEnd(client, held);
+): Promise<ObjectVersion | null> {
+  sayWhy(log, held, { standby });
+  let last = held;
+  let since = clock.monotonic();
+  const ttlMs = (): number => last.document.ttlMs;
+  const looks = standby ? STANDBY_LOOKS_PER_TTL : LOOKS_PER_TTL;
+  for (let left = ttlMs(); left > 0; left = ttlMs() - (clock.monotonic() - since)) {
+    await sleepUnlessDraining(Math.min(left, ttlMs() / looks));
+    if (draining?.aborted) throw toldToEnd(client, last);
     const now = await readHead(client, { signal });
-    if (now === null || now.document.released) return 'changed-hands';
-    if (now.version !== held.version) throw leaseHeld(client, now);
+    if (now === null || now.document.released || now.document.owner !== held.document.owner) return null;
+    if (now.version === last.version) continue;
+    if (!standby) throw leaseHeld(client, now);
+    if (now.document.session !== last.document.session) {
+      log.info('the lease that is waited for has changed hands', {
+        process: now.document.process.pid,
+        host: now.document.process.host,
+        generation: now.document.generation,
+      });
+    }
+    last = now;
+    // After the answer: it may have changed while we asked.
+    since = clock.monotonic();
   }
-  return 'expired';
+  return last.version;
 
   async function sleepUnlessDraining(ms: number): Promise<void> {
     try {
@@ -51,6 +64,18 @@ export async function waitForLease(
       if (signal?.aborted || !draining?.aborted) throw error;
     }
   }
+}
+
+function sayWhy(log: Log, { document }: StoredHead, { standby }: { standby: boolean }): void {
+  const { ttlMs, process, owner, generation } = document;
+  const holder = `process ${process.pid} on ${process.host}`;
+  const seconds = ttlMs / 1000;
+  log.info(
+    standby
+      ? `on standby: ${holder} holds the lease; it is taken when that process hands over, or has not renewed for ${seconds} s`
+      : `the lease is held by ${holder}, which cannot be proven dead; waiting ${seconds} s for it to renew or expire`,
+    { owner, generation },
+  );
 }
 
 const anyOf = (...signals: readonly (AbortSignal | undefined)[]): AbortSignal =>

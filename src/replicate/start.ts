@@ -8,31 +8,24 @@ import type { TailPosition } from '../capture/commit-run.ts';
 import { compareWithLocalLog, type LogComparison, type LogSource, readLogStart } from '../capture/local-log.ts';
 import { beginningOf } from '../capture/log-tailer.ts';
 import type { Clock } from '../core/clock.ts';
-import { assert, ConfigurationError, CorruptionError, UnsupportedFormatError } from '../core/errors.ts';
+import { assert, CorruptionError, UnsupportedFormatError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { isProvenDead, type ProcessIdentity } from '../core/process-identity.ts';
 import { micros, samePosition, type TxOffset } from '../core/types.ts';
-import { decodeFormatDocument, encodeFormatDocument } from '../layout/format-document.ts';
 import { encodeGenerationDocument, type GenerationDocument, type ParentPoint } from '../layout/generation-document.ts';
 import type { HeadDocument, HeadPosition } from '../layout/head-document.ts';
-import { DOCUMENT_BYTES_MAX } from '../layout/json-document.ts';
-import {
-  FORMAT_KEY,
-  type GenerationName,
-  generationKey,
-  makeGenerationName,
-  parseGenerationName,
-} from '../layout/keys.ts';
+import { type GenerationName, generationKey, makeGenerationName, parseGenerationName } from '../layout/keys.ts';
 import {
   type ObjectVersion,
   PreconditionFailedError,
-  readBody,
   type ReplicaClient,
   UnsupportedByStoreError,
 } from '../replica/replica-client.ts';
 import { parseReplicaId } from '../spacetimedb/file-names.ts';
 import { listSnapshots, readSnapshotFile } from '../spacetimedb/snapshots.ts';
-import { HeadLease, type StoredHead } from './head-lease.ts';
+import { HeadLease } from './head-lease.ts';
+import type { StoredHead } from './head-lease-read.ts';
+import { findLeaseMode, type LeaseMode } from './lease-mode.ts';
 import { waitForLease } from './lease-wait.ts';
 import { refusal } from './start-refusal.ts';
 import { decideStart, type HeadState, type LocalLogState, type StartDecision } from './start-decision.ts';
@@ -126,7 +119,7 @@ export async function start(
     }
     if (decision.kind === 'wait-for-lease') {
       const held = state.head as StoredHead;
-      if ((await waitForLease(options, held, { signal })) === 'expired') expired = held.version;
+      expired = (await waitForLease(options, held, { signal })) ?? expired;
       continue;
     }
     const tail = comparison?.agreement === 'agrees' ? comparison.tail : beginningOf(logStart, micros(0n));
@@ -212,7 +205,11 @@ async function take(
   const { client, writer, clock, leaseTtlMs, log } = options;
   const continues = decision.kind === 'continue';
   const stored = continues || decision.parent ? positionIn(tail, state) : null;
-  const generation = continues ? state.generation : await begin(decision, facts);
+  // Only a lease that was exclusive is ever released, and only a released one continued.
+  const mode: LeaseMode = continues
+    ? 'exclusive'
+    : await findLeaseMode(client, { kind: 'database', head: state.head?.version, signal });
+  const generation = continues ? state.generation : await begin(decision, { ...facts, mode });
   assert(generation !== null, 'a generation that is not there cannot be continued');
   const now = clock.now();
   const document: HeadDocument = {
@@ -227,7 +224,7 @@ async function take(
     released: false,
   };
   const replaces = state.head?.version ?? null;
-  const lease = await HeadLease.take({ client, clock, log }, document, { replaces, signal });
+  const lease = await HeadLease.take({ client, clock, log }, document, { replaces, mode, signal });
   const listedSnapshots = { generation: state.generation?.generation ?? null, snapshots: state.snapshots };
   return { lease, generation, tail, stored, listedSnapshots };
 }
@@ -245,7 +242,7 @@ const cryptoHex = (bytes: number): string => randomBytes(bytes).toString('hex');
 /** Writes the new generation's document, which counts for nothing until head names it. */
 async function begin(
   { reason, parent }: Extract<StartDecision, { kind: 'begin' }>,
-  { options, state, local, signal }: TakeFacts,
+  { options, state, local, mode, signal }: TakeFacts & { readonly mode: LeaseMode },
 ): Promise<GenerationDocument> {
   const { client, writer, clock, randomHex = cryptoHex } = options;
   const number = (parseGenerationName(state.generation?.generation ?? '')?.number ?? 0) + 1;
@@ -258,8 +255,7 @@ async function begin(
     parent: parent ? parentPoint(state) : null,
     writer: { owner: writer.owner, host: writer.process.host, version: writer.version },
   };
-  if (state.generation === null) await putFormat(client, signal);
-  const ifAbsent = client.conditional !== 'none';
+  const ifAbsent = mode === 'exclusive';
   await client.put(generationKey(document.generation), encodeGenerationDocument(document), { ifAbsent, signal });
   return document;
 }
@@ -271,19 +267,4 @@ function parentPoint({ generation, position, snapshots }: StoredState): ParentPo
   const storedNothing = snapshots.length === 0 && inherited !== null && samePosition(inherited.position, position);
   if (storedNothing) return inherited;
   return { generation: generation.generation, position: { tx: position.tx, crc: position.crc } };
-}
-
-async function putFormat(client: ReplicaClient, signal: AbortSignal | undefined): Promise<void> {
-  const ifAbsent = client.conditional !== 'none';
-  try {
-    await client.put(FORMAT_KEY, encodeFormatDocument({ kind: 'database' }), { ifAbsent, signal });
-  } catch (error) {
-    if (!(error instanceof PreconditionFailedError)) throw error;
-    const { kind } = decodeFormatDocument(await readBody(await client.get(FORMAT_KEY, { signal }), DOCUMENT_BYTES_MAX));
-    if (kind === 'database') return;
-    throw new ConfigurationError(`${client.url} holds the backup of a whole server data directory`, {
-      hint: 'Replicate a single database to a prefix of its own.',
-      facts: { url: client.url },
-    });
-  }
 }
