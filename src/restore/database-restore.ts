@@ -26,7 +26,6 @@ export interface DatabaseRestoreOptions {
   readonly fetch: FetchOptions;
   /** Another line than the head's: a generation's name or number. */
   readonly generation?: string | undefined;
-  readonly system: TargetSystem;
   readonly progress: ProgressMeter;
   readonly log: Log;
 }
@@ -80,8 +79,11 @@ export class DatabaseRestore {
   }
 
   /** Writes what was planned into an existing, empty directory. @throws UnusableObject, LocalFileError */
-  async write(plan: RestorePlan, directory: string): Promise<FollowedPlan> {
-    const { fetch, system, progress } = this.#options;
+  async write(
+    plan: RestorePlan,
+    { directory, system }: { readonly directory: string; readonly system: TargetSystem },
+  ): Promise<FollowedPlan> {
+    const { fetch, progress } = this.#options;
     progress.begin(plan);
     const partBytes = partBytesFor(fetch.budget.bytesMax);
     const written = await followPlan(plan, { directory, system, fetch, partBytes, progress });

@@ -13,6 +13,7 @@ import { databaseExists } from './database-exists.ts';
 import { DatabaseRestore } from './database-restore.ts';
 import { formatBytes } from './format-bytes.ts';
 import { checkFreeSpace } from './free-space.ts';
+import type { OwnershipWish } from './ownership.ts';
 import type { RestorePlan } from './plan-types.ts';
 import { ProgressMeter } from './progress-meter.ts';
 import { makeReport, type RestoreProgress, type RestoreReport } from './restore-report.ts';
@@ -41,6 +42,8 @@ export interface RestoreOptions {
   readonly budget: ByteBudget;
   readonly clock: Clock;
   readonly log: Log;
+  /** Whose the files will be. Default: whose the target is, or the directory around it. */
+  readonly ownership?: OwnershipWish;
   readonly progress?: (progress: RestoreProgress) => void;
   readonly signal: AbortSignal;
   /** For tests: what the operating system says of the target. */
@@ -83,7 +86,7 @@ class RestoreRun {
     this.#progress = meter;
     const onFetched = (bytes: number): void => void (meter.fetchedBytes += bytes);
     const fetch = { client, budget, signal, parallelism, onFetched };
-    this.#database = new DatabaseRestore({ fetch, generation, system, progress: meter, log });
+    this.#database = new DatabaseRestore({ fetch, generation, progress: meter, log });
   }
 
   async restore(): Promise<RestoreReport> {
@@ -101,13 +104,13 @@ class RestoreRun {
   }
 
   async #attempt(plan: RestorePlan): Promise<RestoreReport> {
-    const { signal, target: path } = this.#options;
+    const { signal, target: path, ownership = {} } = this.#options;
     const system = this.#system;
     const { disk } = await inspectTarget(path, { system });
     await checkFreeSpace({ system, directory: disk, bytesNeeded: plan.plainBytesMin });
     // A plan may have taken minutes, an attempt hours: another restore may have filled the target, a server be using it.
-    await using staging = await Staging.open(await inspectTarget(path, { system }));
-    const written = await this.#database.write(plan, staging.content);
+    await using staging = await Staging.open(await inspectTarget(path, { system }), { system, ownership });
+    const written = await this.#database.write(plan, { directory: staging.content, system: staging.system });
     signal.throwIfAborted();
     await staging.publish();
     this.#progress.enter('done');

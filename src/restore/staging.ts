@@ -2,23 +2,46 @@
  * The staging directory of one restore: everything is written below `content`, which becomes the target whole or not
  * at all. Disposing of it before `publish` removes every trace, directories that were made for it included.
  */
-import type { Stats } from 'node:fs';
 import { chmod, mkdir, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fsyncDirectory } from '../core/atomic-file.ts';
-import { localFileError, systemCode, TargetInUseError } from '../core/errors.ts';
-import { CLOG_DIR, SNAPSHOTS_DIR } from '../spacetimedb/file-names.ts';
+import {
+  assert,
+  localFileError,
+  LocalFileError,
+  ReplicateError,
+  systemCode,
+  TargetInUseError,
+} from '../core/errors.ts';
+import {
+  type DirectoryFacts,
+  type Ownership,
+  type OwnershipWish,
+  ownDirectories,
+  ownedSystem,
+  ownershipLike,
+} from './ownership.ts';
+import { PUBLISHING_ORDER } from './publishing-order.ts';
 import { LOST_AND_FOUND, newStagingBeside, newStagingInside } from './staging-names.ts';
 import { writeOwner } from './staging-owner.ts';
 import type { RestoreTarget } from './target.ts';
+import { realTargetSystem, type TargetSystem } from './target-system.ts';
 
 const CONTENT_DIR = 'content';
+const SPECIAL_BITS = 0o7000;
 
-/**
- * Entries of a replica directory in the order in which they are published inside a target: the log last, because
- * a server that finds snapshots without a log begins a new database, and the staging directory still stands then.
- */
-const PUBLISHING_ORDER: readonly string[] = [SNAPSHOTS_DIR, CLOG_DIR];
+export interface StagingOptions {
+  readonly system?: TargetSystem;
+  readonly ownership?: OwnershipWish;
+}
+
+interface StagingFacts {
+  readonly target: RestoreTarget;
+  readonly directory: string;
+  /** The first of the parents that had to be made, or null. */
+  readonly madeParent: string | null;
+  readonly system: TargetSystem;
+}
 
 export class Staging implements AsyncDisposable {
   readonly #target: RestoreTarget;
@@ -28,19 +51,30 @@ export class Staging implements AsyncDisposable {
   /** Entries of the target that this restore put there, in publishing order. */
   readonly #renamedIn: string[] = [];
   #published = false;
+  readonly #plainSystem: TargetSystem;
+  #system: TargetSystem;
+  #ownership: Ownership | null = null;
   /** What an operator must mend before a server can use the target, as a sentence; null where there is nothing. */
   ownerWarning: string | null = null;
 
-  private constructor(target: RestoreTarget, directory: string, madeParent: string | null) {
+  private constructor({ target, directory, madeParent, system }: StagingFacts) {
     this.#target = target;
     this.#directory = directory;
     this.#madeParent = madeParent;
+    this.#system = system;
+    this.#plainSystem = system;
   }
 
-  /** Clears what an unfinished restore left, and makes the staging directory. @throws LocalFileError */
-  static async open(target: RestoreTarget): Promise<Staging> {
+  /**
+   * Clears what an unfinished restore left, and makes the staging directory.
+   *
+   * @throws LocalFileError, also where this process may not give files to the owner that was asked for
+   */
+  static async open(target: RestoreTarget, options: StagingOptions = {}): Promise<Staging> {
+    const { system = realTargetSystem, ownership = {} } = options;
     try {
       for (const leftover of target.leftovers) await rm(leftover, { recursive: true, force: true });
+      const model = await stat(target.exists ? target.path : target.disk);
       const parent = dirname(target.path);
       const madeParent = (await mkdir(parent, { recursive: true })) ?? null;
       const directory =
@@ -48,29 +82,69 @@ export class Staging implements AsyncDisposable {
           ? join(target.path, newStagingInside())
           : join(parent, newStagingBeside(basename(target.path)));
       await mkdir(directory);
-      const staging = new Staging(target, directory, madeParent);
+      const staging = new Staging({ target, directory, madeParent, system });
       try {
         await writeOwner(directory);
         await mkdir(staging.content);
-        if (target.exists) await staging.#takeAfter(await stat(target.path));
+        await staging.#becomeLike(model, ownership);
       } catch (error) {
         await staging[Symbol.asyncDispose]();
         throw error;
       }
       return staging;
     } catch (error) {
+      if (error instanceof LocalFileError) throw error;
       throw localFileError('prepare the restore in', target.path, error);
     }
   }
 
-  /** The content is to look like the directory that was there. */
-  async #takeAfter(before: Stats): Promise<void> {
-    if (this.#target.staging === 'beside') await chmod(this.content, before.mode);
-    const { uid } = await stat(this.content);
-    if (uid === before.uid) return;
-    this.ownerWarning =
-      `The restored files belong to user ${uid}, and ${this.#target.path} belonged to user ${before.uid}: ` +
-      `chown -R ${before.uid}:${before.gid} ${this.#target.path} before a server uses it.`;
+  /** Whether this process may give files away is found out on the one directory that is there so far. */
+  async #becomeLike(model: DirectoryFacts, wish: OwnershipWish): Promise<void> {
+    const { uid, gid } = await stat(this.content);
+    const like = ownershipLike(model, wish);
+    let owned = like;
+    if (uid !== like.uid || gid !== like.gid) {
+      try {
+        await this.#plainSystem.setOwner(this.content, like);
+      } catch (error) {
+        if (systemCode(error) !== 'EPERM') throw error;
+        if (wish.uid !== undefined || wish.gid !== undefined) throw this.#mayNotGive(like, error);
+        if (uid !== like.uid) this.ownerWarning = this.#describeOwner(uid, like);
+        owned = { ...like, uid, gid };
+      }
+    }
+    // The bits above those of permissions (a group that is inherited) are kept where the directory itself was there.
+    if (this.#target.exists) await chmod(this.content, (model.mode & SPECIAL_BITS) | owned.directoryMode);
+    this.#ownership = owned;
+    this.#system = ownedSystem(this.#plainSystem, owned);
+  }
+
+  #mayNotGive({ uid, gid }: Ownership, cause: unknown): LocalFileError {
+    return new LocalFileError(`the restored files cannot be given to user ${uid} and group ${gid}: not permitted`, {
+      cause,
+      hint: 'Only root may give files to another user. Run the restore as root, or as that user without -uid and -gid.',
+      facts: { path: this.#target.path, uid, gid, systemCode: 'EPERM' },
+    });
+  }
+
+  #describeOwner(uid: number, like: Ownership): string {
+    const { path, exists } = this.#target;
+    const other = exists ? `${path} belonged` : 'the directory above them belongs';
+    return (
+      `The restored files belong to user ${uid}, and ${other} to user ${like.uid}: ` +
+      `chown -R ${like.uid}:${like.gid} ${path} before a server uses it, if that is the server's user.`
+    );
+  }
+
+  /** To write the content through: files are owned as they must be from their first byte on. */
+  get system(): TargetSystem {
+    return this.#system;
+  }
+
+  /** Of the files and directories that are published. */
+  get ownership(): Ownership {
+    assert(this.#ownership !== null, 'a staging directory that is open has an owner');
+    return this.#ownership;
   }
 
   /** Absolute; what is written below it, at any depth, is published. */
@@ -85,11 +159,12 @@ export class Staging implements AsyncDisposable {
    */
   async publish(): Promise<void> {
     try {
+      await ownDirectories(this.content, this.ownership, this.#plainSystem);
       if (this.#target.staging === 'inside') await this.#publishInside();
       else await this.#publishBeside();
       this.#published = true;
     } catch (error) {
-      if (error instanceof TargetInUseError) throw error;
+      if (error instanceof ReplicateError) throw error;
       if (['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(systemCode(error) ?? '')) throw this.#filledMeanwhile(error);
       throw localFileError('publish the restore as', this.#target.path, error);
     }
@@ -109,6 +184,8 @@ export class Staging implements AsyncDisposable {
   async #publishInside(): Promise<void> {
     await fsyncDirectory(this.content);
     const present = new Set(await readdir(this.content));
+    const unknown = [...present].filter((name) => !PUBLISHING_ORDER.includes(name));
+    assert(unknown.length === 0, `${unknown.join(', ')} has a place in the order of publishing`);
     const meanwhile = (await readdir(this.#target.path)).filter(
       (name) => name !== LOST_AND_FOUND && name !== basename(this.#directory),
     );

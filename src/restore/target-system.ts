@@ -1,6 +1,6 @@
 /** What the restore asks of the operating system for its target, as a port: one disk and root cannot play every case. */
 import { constants } from 'node:fs';
-import { access, type FileHandle, open, readFile, stat, statfs } from 'node:fs/promises';
+import { access, chown, type FileHandle, open, readFile, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { systemCode } from '../core/errors.ts';
 
@@ -15,6 +15,8 @@ export interface TargetSystem {
   readLocks(): Promise<string | null>;
   /** A new file, open for writing; fails with EEXIST where there is one. */
   createFile(path: string): Promise<FileHandle>;
+  /** Of a directory; fails with EPERM where this process may not. */
+  setOwner(path: string, owner: { readonly uid: number; readonly gid: number }): Promise<void>;
 }
 
 /** proc(5), mountinfo: the fifth field is the mount point; blank, tab, newline and backslash are octal escapes. */
@@ -60,4 +62,5 @@ export const realTargetSystem: TargetSystem = {
   },
   readLocks: () => readProc('/proc/locks'),
   createFile: (path) => open(path, 'wx'),
+  setOwner: (path, { uid, gid }) => chown(path, uid, gid),
 };

@@ -10,7 +10,8 @@ import { LocalFileError, TargetInUseError, UsageError } from '../core/errors.ts'
 import { readProcessIdentity } from '../core/process-identity.ts';
 import { databaseExists } from './database-exists.ts';
 import { lockState } from './file-locks.ts';
-import { Staging } from './staging.ts';
+import { Staging, type StagingOptions } from './staging.ts';
+import { ownershipLike } from './ownership.ts';
 import { checkTargetOutsideStore, inspectTarget } from './target.ts';
 import { parseMountPoints, realTargetSystem, type TargetSystem } from './target-system.ts';
 
@@ -26,8 +27,8 @@ const mountPointAt = (path: string): TargetSystem => ({
   isMountPoint: async (directory) => directory === path,
 });
 
-async function stageSample(target: string, system?: TargetSystem): Promise<Staging> {
-  const staging = await Staging.open(await inspectTarget(target, system ? { system } : {}));
+async function stageSample(target: string, options: StagingOptions = {}): Promise<Staging> {
+  const staging = await Staging.open(await inspectTarget(target, options), options);
   for (const directory of ['clog', 'snapshots']) await mkdir(join(staging.content, directory));
   await writeFile(join(staging.content, 'clog', SEGMENT), 'more than ten bytes');
   return staging;
@@ -122,27 +123,67 @@ describe('staging', () => {
     expect((await stat(target)).mode & 0o777).toBe(0o700);
   });
 
-  test('published for another user than the directory belonged to: that is told', async () => {
+  const ownedBy = (uid: number, mode = 0o40755) => ({ uid, gid: uid, mode });
+  /** Of a process that may not give files away. */
+  const nobodyElse: TargetSystem = {
+    ...realTargetSystem,
+    setOwner: async () => {
+      throw Object.assign(new Error('EPERM: operation not permitted, chown'), { code: 'EPERM' });
+    },
+  };
+
+  test('owner and mode are those of the directory there, but never writable for everybody', () => {
+    const mode = (of: number): number => ownershipLike(ownedBy(7, of), {}).directoryMode;
+    expect(ownershipLike(ownedBy(7), {})).toEqual({ uid: 7, gid: 7, directoryMode: 0o755, fileMode: 0o644 });
+    expect([0o40700, 0o41777, 0o40777, 0o42770, 0o40555].map(mode)).toEqual([0o700, 0o755, 0o775, 0o770, 0o755]);
+    const wish = { uid: 1, gid: 2, mode: 0o750 };
+    expect(ownershipLike(ownedBy(7), wish)).toEqual({ uid: 1, gid: 2, directoryMode: 0o750, fileMode: 0o640 });
+  });
+
+  test('a mode that is asked for is that of every directory and, without x, of every file', async () => {
+    const target = join(root, 'target');
+    await using staging = await stageSample(target, { ownership: { mode: 0o710 } });
+    await using file = await staging.system.createFile(join(staging.content, 'clog', 'other'));
+    expect((await file.stat()).mode & 0o777).toBe(0o600);
+    await staging.publish();
+    for (const name of ['', 'clog', 'snapshots']) expect((await stat(join(target, name))).mode & 0o777).toBe(0o710);
+  });
+
+  test('an owner that is asked for and cannot be is told before anything is written', async () => {
+    const opened = stageSample(join(root, 'made', 'target'), { system: nobodyElse, ownership: { uid: 12_345 } });
+    await expect(opened).rejects.toThrow(LocalFileError);
+    await expect(opened).rejects.toThrow('user 12345');
+    expect(await readdir(root)).toEqual([]);
+  });
+
+  test('what belonged to another user is given to that one, or the operator is told', async () => {
     const target = join(root, 'target');
     await mkdir(target);
     await using same = await stageSample(target);
     expect(same.ownerWarning).toBeNull();
-    const mayChown = await chown(target, 12_345, 12_345).then(
+    await same[Symbol.asyncDispose]();
+    const isRoot = await chown(target, 12_345, 12_345).then(
       () => true,
       () => false,
     );
-    // Only root can give a directory away; everybody else restores as whom the directory belongs to, or not at all.
-    if (!mayChown) return;
-    await same[Symbol.asyncDispose]();
-    await using other = await stageSample(target);
-    expect(other.ownerWarning).toContain('chown -R 12345:12345');
+    // Only root can make a directory of somebody else.
+    if (!isRoot) return;
+    await using told = await stageSample(target, { system: nobodyElse });
+    expect(told.ownerWarning).toContain('chown -R 12345:12345');
+    await told[Symbol.asyncDispose]();
+    await using given = await stageSample(target);
+    await using file = await given.system.createFile(join(given.content, 'clog', 'other'));
+    expect(given.ownerWarning).toBeNull();
+    await given.publish();
+    expect((await file.stat()).uid).toBe(12_345);
+    for (const name of ['', 'clog']) expect(await stat(join(target, name))).toMatchObject({ uid: 12_345, gid: 12_345 });
   });
 
   test('published inside: the directory itself stays, lost+found too', async () => {
     const target = join(root, 'target');
     await mkdir(join(target, 'lost+found'), { recursive: true });
     const { ino } = await stat(target);
-    await using staging = await stageSample(target, mountPointAt(target));
+    await using staging = await stageSample(target, { system: mountPointAt(target) });
     await staging.publish();
     expect((await readdir(target)).sort()).toEqual(['clog', 'lost+found', 'snapshots']);
     expect((await stat(target)).ino).toBe(ino);
@@ -152,14 +193,14 @@ describe('staging', () => {
     await (await stageSample(join(root, 'a', 'b', 'target')))[Symbol.asyncDispose]();
     expect(await readdir(root)).toEqual([]);
     await mkdir(join(root, 'disk'));
-    await (await stageSample(join(root, 'disk'), mountPointAt(join(root, 'disk'))))[Symbol.asyncDispose]();
+    await (await stageSample(join(root, 'disk'), { system: mountPointAt(join(root, 'disk')) }))[Symbol.asyncDispose]();
     expect(await readdir(join(root, 'disk'))).toEqual([]);
   });
 
   test.each(['beside', 'inside'])('a target that was filled meanwhile is not touched (%s)', async (where) => {
     const target = join(root, 'target');
     await mkdir(target);
-    const staging = await stageSample(target, where === 'inside' ? mountPointAt(target) : undefined);
+    const staging = await stageSample(target, where === 'inside' ? { system: mountPointAt(target) } : {});
     await mkdir(join(target, 'clog'));
     await writeFile(join(target, 'clog', SEGMENT), 'of somebody else');
     await expect(staging.publish()).rejects.toThrow(TargetInUseError);

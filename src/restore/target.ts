@@ -9,8 +9,9 @@
 import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { localFileError, ReplicateError, systemCode, TargetInUseError, UsageError } from '../core/errors.ts';
-import { CLOG_DIR, DB_LOCK_FILE, SNAPSHOTS_DIR } from '../spacetimedb/file-names.ts';
+import { DB_LOCK_FILE } from '../spacetimedb/file-names.ts';
 import { lockState } from './file-locks.ts';
+import { PUBLISHING_ORDER } from './publishing-order.ts';
 import { readLivingOwner } from './staging-owner.ts';
 import { isStagingBeside, isStagingInside, LOST_AND_FOUND } from './staging-names.ts';
 import { realTargetSystem, type TargetSystem } from './target-system.ts';
@@ -20,7 +21,7 @@ export interface RestoreTarget {
   readonly path: string;
   readonly exists: boolean;
   readonly staging: 'beside' | 'inside';
-  /** An existing directory on the file system that will hold the target. */
+  /** An existing directory on the file system that will hold the target: itself, or the nearest one above it. */
   readonly disk: string;
   /** Absolute paths of what an unfinished restore left: removed before this one begins. */
   readonly leftovers: readonly string[];
@@ -127,7 +128,7 @@ async function unfinishedInside(path: string, names: readonly string[], system: 
   const content = names.filter((name) => name !== LOST_AND_FOUND);
   const stagings = content.filter(isStagingInside).map((name) => join(path, name));
   // What an unfinished restore has published already is as unfinished as the rest of it, and nothing else is.
-  const isOurs = (name: string): boolean => stagings.length > 0 && (name === CLOG_DIR || name === SNAPSHOTS_DIR);
+  const isOurs = (name: string): boolean => stagings.length > 0 && PUBLISHING_ORDER.includes(name);
   const published = content.filter(isOurs);
   const foreign = content.filter((name) => !isStagingInside(name) && !isOurs(name));
   if (foreign.length > 0) throw await inUseError(path, foreign, system);
