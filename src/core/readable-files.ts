@@ -14,6 +14,8 @@ export interface FileFacts {
   readonly inode: bigint;
   /** Nanoseconds since 1970. */
   readonly mtime: bigint;
+  /** Permission bits, 0 to 0o777; absent where the port does not know them. */
+  readonly mode?: number;
 }
 
 export interface ReadableFile extends AsyncDisposable {
@@ -44,7 +46,9 @@ async function nullWhenAbsent<T>(work: Promise<T>): Promise<T | null> {
   }
 }
 
-type BigStats = Awaited<ReturnType<FileHandle['stat']>> | { size: bigint; dev: bigint; ino: bigint; mtimeNs: bigint };
+type BigStats =
+  | Awaited<ReturnType<FileHandle['stat']>>
+  | { size: bigint; dev: bigint; ino: bigint; mtimeNs: bigint; mode: bigint };
 
 function factsOf(stats: BigStats & { isFile(): boolean; isDirectory(): boolean }): FileFacts {
   return {
@@ -53,6 +57,7 @@ function factsOf(stats: BigStats & { isFile(): boolean; isDirectory(): boolean }
     device: BigInt(stats.dev),
     inode: BigInt(stats.ino),
     mtime: 'mtimeNs' in stats ? stats.mtimeNs : 0n,
+    mode: Number(stats.mode) & 0o777,
   };
 }
 

@@ -40,6 +40,34 @@ export interface DatabaseStatus {
   };
 }
 
+/**
+ * Images of a server data directory's own files. waiting: no server has made a control-db there yet. watching: all that
+ * can be stored is. copying: something changed and is not stored yet.
+ */
+export type ServerImageState = 'waiting' | 'starting' | 'copying' | 'watching' | 'stopped';
+
+export interface ServerImageStatus {
+  /** The server data directory, as configured. */
+  readonly dataDirectory: string;
+  /** The destination's URL without secrets. */
+  readonly destination: string;
+  readonly state: ServerImageState;
+  /** Whether the destination has answered since the start. A waiting directory has not asked it. */
+  readonly storeAnswered: boolean;
+  readonly generation: string | null;
+  readonly leaseMode: 'exclusive' | 'advisory' | null;
+  /** Of the newest image in the line; null while there is none. */
+  readonly lastImage: Micros | null;
+  /** Since this process started. */
+  readonly imagesStored: number;
+  readonly programsStored: number;
+  /** Seconds since a change was noticed that is not stored; 0 when all is. */
+  readonly pendingSeconds: number;
+  /** When the store last held all that was there. */
+  readonly lastSuccess: Micros | null;
+  readonly lastError: { readonly code: string; readonly message: string; readonly at: Micros } | null;
+}
+
 export interface StoreOperationCounters {
   requests: number;
   errors: number;
