@@ -101,7 +101,7 @@ export class HeadLease {
   async renew(position: HeadPosition | null, { signal }: WaitOptions = {}): Promise<void> {
     assert(!this.#released, 'a lease that was released is renewed');
     if (this.#renewing === null) {
-      const renewing = this.#replace({ position, released: false }, this.#lifetime ?? signal).finally(() => {
+      const renewing = this.#replace({ position, released: false }, this.#lifetime).finally(() => {
         this.#renewing = null;
       });
       // Whoever waits is told; that nobody may be waiting any more makes it no unhandled rejection.

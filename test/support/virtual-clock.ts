@@ -4,9 +4,15 @@ import { micros } from '../../src/core/types.ts';
 
 export class VirtualClock implements Clock {
   #ms = 0;
+  #wallAheadMs = 0;
 
   now() {
-    return micros(BigInt(Math.round(this.#ms * 1000)));
+    return micros(BigInt(Math.round((this.#ms + this.#wallAheadMs) * 1000)));
+  }
+
+  /** Moves the wall clock alone, back where negative. */
+  setForth(ms: number): void {
+    this.#wallAheadMs += ms;
   }
 
   monotonic(): number {
