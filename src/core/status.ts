@@ -17,6 +17,8 @@ export interface DatabaseStatus {
   /** Whether the destination has answered since the start. A waiting database has not asked it. */
   readonly storeAnswered: boolean;
   readonly generation: string | null;
+  /** Whether the store guards the lease (`exclusive`) or nothing but reading does (`advisory`); null until it is taken. */
+  readonly leaseMode?: 'exclusive' | 'advisory' | null;
   /** The end of the checked local log, as far as it has been read. */
   readonly local: TimedPosition | null;
   /** The end of the unbroken chain of stored commits. */

@@ -5,6 +5,7 @@ import type { DatabaseState, DatabaseStatus, TimedPosition } from '../core/statu
 import { type Micros, micros, type TxOffset } from '../core/types.ts';
 import type { TailPosition } from '../capture/commit-run.ts';
 import type { HeadPosition } from '../layout/head-document.ts';
+import type { LeaseMode } from './lease-mode.ts';
 import type { CutObject } from './log-object-cutter.ts';
 import type { Started } from './start.ts';
 
@@ -18,6 +19,7 @@ export class ReplicatorStatus {
   state: DatabaseState = 'waiting';
   storeAnswered = false;
   generation: string | null = null;
+  #leaseMode: LeaseMode | null = null;
   newestSnapshot: TxOffset | null = null;
   /** Monotonic ms since when something local is not stored; null when all is. */
   unstoredSince: number | null = null;
@@ -40,7 +42,8 @@ export class ReplicatorStatus {
     this.#clock = clock;
   }
 
-  started({ generation, stored, listedSnapshots }: Started): void {
+  started({ generation, lease, stored, listedSnapshots }: Started): void {
+    this.#leaseMode = lease.mode;
     this.state = 'streaming';
     this.storeAnswered = true;
     this.generation = generation.generation;
@@ -102,6 +105,7 @@ export class ReplicatorStatus {
       state: this.state,
       storeAnswered: this.storeAnswered,
       generation: this.generation,
+      leaseMode: this.#leaseMode,
       local,
       stored,
       lagTransactions: behind > 0n ? Number(behind) : 0,
