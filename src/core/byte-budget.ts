@@ -11,18 +11,33 @@ export interface BudgetShare extends Disposable {
 }
 
 interface Waiter {
-  readonly bytes: number;
+  bytes: number;
   grant(): void;
 }
 
 export class ByteBudget {
-  readonly bytesMax: number;
+  #bytesMax: number;
   #held = 0;
   readonly #waiting: Waiter[] = [];
 
   constructor(bytesMax: number) {
     assert(bytesMax > 0, 'a byte budget must be positive');
-    this.bytesMax = bytesMax;
+    this.#bytesMax = bytesMax;
+  }
+
+  get bytesMax(): number {
+    return this.#bytesMax;
+  }
+
+  /**
+   * From now on `bytesMax` bytes. What is held above a smaller budget stays held until it is given back; nothing more is
+   * granted before.
+   */
+  resize(bytesMax: number): void {
+    assert(bytesMax > 0, 'a byte budget must be positive');
+    this.#bytesMax = bytesMax;
+    for (const waiter of this.#waiting) waiter.bytes = Math.min(waiter.bytes, bytesMax);
+    this.#grantWaiting();
   }
 
   get held(): number {
@@ -39,8 +54,9 @@ export class ByteBudget {
     const { signal } = options;
     signal?.throwIfAborted();
     const wish = Math.min(Math.max(0, Math.ceil(bytes)), this.bytesMax);
-    if (this.#waiting.length > 0 || this.#held + wish > this.bytesMax) await this.#wait(wish, signal);
-    else this.#held += wish;
+    if (this.#waiting.length > 0 || this.#held + wish > this.bytesMax)
+      return this.#share(await this.#wait(wish, signal));
+    this.#held += wish;
     return this.#share(wish);
   }
 
@@ -52,7 +68,8 @@ export class ByteBudget {
     return this.#share(wish);
   }
 
-  #wait(bytes: number, signal: AbortSignal | undefined): Promise<void> {
+  /** Gives the bytes that were granted in the end: a budget that became smaller grants at most itself. */
+  #wait(bytes: number, signal: AbortSignal | undefined): Promise<number> {
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
@@ -63,7 +80,7 @@ export class ByteBudget {
         bytes,
         grant: () => {
           signal?.removeEventListener('abort', leave);
-          resolve();
+          resolve(waiter.bytes);
         },
       };
       this.#waiting.push(waiter);

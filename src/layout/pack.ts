@@ -38,6 +38,7 @@ export interface FinishedPack {
 
 export class PackBuilder {
   readonly #level: number;
+  readonly #bytesTarget: number;
   readonly #hash = new Blake3();
   readonly #parts: Uint8Array[] = [];
   #bytes = 0;
@@ -45,8 +46,10 @@ export class PackBuilder {
   /** Settles when every object that was added so far has its place. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor({ level }: { readonly level: number }) {
+  /** @param bytesTarget at how many bytes it is full; where memory is short, less than the usual 32 MiB */
+  constructor({ level, bytesTarget = PACK_BYTES_TARGET }: { readonly level: number; readonly bytesTarget?: number }) {
     this.#level = level;
+    this.#bytesTarget = bytesTarget;
   }
 
   /** Of the objects that have their place. */
@@ -55,7 +58,7 @@ export class PackBuilder {
   }
 
   get isFull(): boolean {
-    return this.#bytes >= PACK_BYTES_TARGET;
+    return this.#bytes >= this.#bytesTarget;
   }
 
   /**

@@ -33,8 +33,11 @@ export interface OpenReplicaOptions {
 }
 
 /** Opens nothing on the network yet: the first call does. @throws ConfigurationError for a bad URL */
-export async function openReplicaClient(url: string, options: OpenReplicaOptions = {}): Promise<ReplicaClient> {
-  const place = parseReplicaUrl(url);
+export const openReplicaClient = async (url: string, options: OpenReplicaOptions = {}): Promise<ReplicaClient> =>
+  openReplicaPlace(parseReplicaUrl(url), options);
+
+/** The same for a place that is already known. */
+export async function openReplicaPlace(place: ReplicaUrl, options: OpenReplicaOptions = {}): Promise<ReplicaClient> {
   switch (place.scheme) {
     case 'file': {
       const { FileReplicaClient } = await import('./file/file-replica-client.ts');

@@ -61,7 +61,9 @@ export class SnapshotPacker {
   async #begin(): Promise<OpenPack> {
     const { budget, compressionLevel, signal } = this.#options;
     const share = await budget.take(PACK_BYTES_TARGET + PACK_OVERHEAD_BYTES, { signal });
-    this.#open = { builder: new PackBuilder({ level: compressionLevel }), share, places: [] };
+    // A budget that is smaller than a pack gives all of itself: then packs are as small as that.
+    const bytesTarget = Math.min(PACK_BYTES_TARGET, Math.max(PACK_OVERHEAD_BYTES, share.bytes - PACK_OVERHEAD_BYTES));
+    this.#open = { builder: new PackBuilder({ level: compressionLevel, bytesTarget }), share, places: [] };
     return this.#open;
   }
 
