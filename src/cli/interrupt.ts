@@ -9,7 +9,7 @@ export interface InterruptibleOptions {
 
 /** @throws InterruptedError (130, 143) where a signal ended the work */
 export async function interruptible<T>(
-  io: Io,
+  io: Pick<Io, 'signals' | 'exit'>,
   { message }: InterruptibleOptions,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {

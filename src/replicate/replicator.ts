@@ -116,6 +116,8 @@ export class Replicator implements Service {
     const { log, clock, once, database } = this.#options;
     const waiting = AbortSignal.any([signal, this.#drain.signal]);
     for (let waits = 0; ; waits += 1) {
+      // Told to end while it waits, it looks once more: a server that has just ended may have written its first commits.
+      const isLastLook = this.#drain.signal.aborted;
       const started = await start(
         {
           ...this.#options,
@@ -132,6 +134,7 @@ export class Replicator implements Service {
         { signal },
       );
       if (started !== null) return started;
+      if (isLastLook) return null;
       this.#status.state = 'waiting';
       if (once) {
         throw new ConfigurationError(`there is no commit log in ${database}`, {
@@ -146,7 +149,6 @@ export class Replicator implements Service {
         });
       }
       await clock.sleep(WAIT_FOR_LOG_MS, { signal: waiting }).catch(() => signal.throwIfAborted());
-      if (this.#drain.signal.aborted) return null;
     }
   }
 
