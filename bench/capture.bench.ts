@@ -9,7 +9,7 @@ import { micros, txOffset } from '../src/core/types.ts';
 import type { GenerationName } from '../src/layout/keys.ts';
 import { makeGenerationName } from '../src/layout/keys.ts';
 import { LogObjectCutter } from '../src/replicate/log-object-cutter.ts';
-import { OBJECT_PLAIN_BYTES_MAX } from '../src/replicate/log-uploader.ts';
+import { OBJECT_PLAIN_BYTES_MAX } from '../src/replicate/object-size.ts';
 import { CLOG_DIR, formatSegmentName } from '../src/spacetimedb/file-names.ts';
 import { type Bench, MIB, rate, type Row } from './support/bench.ts';
 import { appendLog } from './support/make-database.ts';

@@ -35,6 +35,11 @@ export class Deadline implements Disposable {
     this.#timer.refresh();
   }
 
+  /** The time is up already, for a reason of its own. */
+  expire(message: string): void {
+    this.#controller.abort(unanswered(message));
+  }
+
   /**
    * `work`, unless the end comes first. Work that cannot be stopped goes on unseen: `discard` gets what it brings.
    *
@@ -68,8 +73,11 @@ export class Deadline implements Disposable {
 }
 
 function timeoutError(what: string, timeoutMs: number): UnavailableError {
-  return new UnavailableError(`no answer within ${timeoutMs} ms: ${what}`, {
-    hint: 'Check that the store can be reached from here and is not overloaded; -request-timeout sets the limit.',
-    facts: { timeoutMs },
-  });
+  return unanswered(`no answer within ${timeoutMs} ms: ${what}`, { timeoutMs });
 }
+
+const unanswered = (message: string, facts: Readonly<Record<string, number>> = {}): UnavailableError =>
+  new UnavailableError(message, {
+    hint: 'Check that the store can be reached from here and is not overloaded; -request-timeout sets the limit.',
+    facts,
+  });

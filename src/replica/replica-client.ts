@@ -6,7 +6,7 @@
  * Every call takes an AbortSignal, has a deadline of the client's own, and fails with one of the errors below, or with
  * the signal's reason. Clients do not try again by themselves: `wrap/retrying.ts` does, for all of them alike.
  */
-import { EXIT, ReplicateError } from '../core/errors.ts';
+import { type ErrorDetails, EXIT, ReplicateError } from '../core/errors.ts';
 
 /** Names one state of one object: ETag, or SHA-256 of the content. Equal versions mean equal bytes; opaque otherwise. */
 export type ObjectVersion = string;
@@ -28,6 +28,12 @@ export interface PutOptions extends CallOptions {
   readonly ifAbsent?: boolean;
   /** Replace exactly this version: PreconditionFailedError where it is another one, or gone. */
   readonly ifMatch?: ObjectVersion;
+}
+
+export interface PutAnswer {
+  readonly version: ObjectVersion;
+  /** How long the attempt took that succeeded, where the client knows: without the attempts before, and their waits. */
+  readonly attemptMs?: number;
 }
 
 export interface ByteRange {
@@ -87,7 +93,7 @@ export interface ReplicaClient extends AsyncDisposable {
    * Stores `body` under `key`, whole or not at all, durably once it resolves. Idempotent for equal bytes. Without a
    * condition the last writer wins. When it rejects with UnavailableError the object may or may not be there.
    */
-  put(key: string, body: PutBody, options?: PutOptions): Promise<{ version: ObjectVersion }>;
+  put(key: string, body: PutBody, options?: PutOptions): Promise<PutAnswer>;
 
   /** @throws ObjectNotFoundError when the key is proven absent */
   get(key: string, options?: GetOptions): Promise<StoredObject>;
@@ -120,7 +126,7 @@ export class PreconditionFailedError extends ReplicateError {
   readonly exitCode = EXIT.failure;
 }
 
-/** The store knows who we are, or refuses to, and says no. Trying again changes nothing. */
+/** The store knows who we are, or refuses to, and says no. Trying again changes nothing until somebody allows it. */
 export class UnauthorizedError extends ReplicateError {
   readonly code = 'UNAUTHORIZED';
   readonly exitCode = EXIT.failure;
@@ -132,10 +138,25 @@ export class StoreNotFoundError extends ReplicateError {
   readonly exitCode = EXIT.usage;
 }
 
+export interface UnavailableDetails extends ErrorDetails {
+  readonly answered?: boolean;
+  readonly retryAfterMs?: number | null;
+}
+
 /** No answer, or "later": name resolution, refused, reset, deadline, 5xx, throttled. The same call may succeed. */
 export class UnavailableError extends ReplicateError {
   readonly code = 'STORE_UNAVAILABLE';
   readonly exitCode = EXIT.storeUnreachable;
+  /** Whether the store said so itself; otherwise it said nothing at all. */
+  readonly answered: boolean;
+  /** For how long the store asks to be left alone; null when it does not say. */
+  readonly retryAfterMs: number | null;
+
+  constructor(message: string, { answered = false, retryAfterMs = null, ...details }: UnavailableDetails = {}) {
+    super(message, details);
+    this.answered = answered;
+    this.retryAfterMs = retryAfterMs;
+  }
 
   override shouldRetry(): boolean {
     return true;

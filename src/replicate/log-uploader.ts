@@ -11,9 +11,9 @@ import type { ReplicaClient } from '../replica/replica-client.ts';
 import { AcknowledgedChain } from './acknowledged-chain.ts';
 import type { HeadLease } from './head-lease.ts';
 import type { CutObject, LogObjectCutter } from './log-object-cutter.ts';
+import { OBJECT_PLAIN_BYTES_MAX, ObjectSize } from './object-size.ts';
 
 export const OBJECTS_IN_FLIGHT_MAX = 8;
-export const OBJECT_PLAIN_BYTES_MAX = 32 * 1024 * 1024;
 /** Frames that are read and compressed but not yet counted: the look-ahead of the encoder. */
 const CUT_OVERHEAD_BYTES = 1024 * 1024;
 /** What a log that keeps up needs for an object, and what one that does not can go on with. */
@@ -47,6 +47,7 @@ interface Sent {
 export class LogUploader {
   readonly #options: LogUploaderOptions;
   readonly #chain: AcknowledgedChain<HeadPosition | null>;
+  readonly #size = new ObjectSize();
 
   constructor(options: LogUploaderOptions) {
     this.#options = options;
@@ -91,7 +92,7 @@ export class LogUploader {
   async #sendNext(signal: AbortSignal): Promise<Sent | null> {
     const { cutter, availableBytes } = this.#options;
     const available = cutter.holdsLongCommit ? OBJECT_PLAIN_BYTES_MAX : await availableBytes();
-    const share = await this.#takeMemory(Math.min(OBJECT_PLAIN_BYTES_MAX, available) + CUT_OVERHEAD_BYTES, signal);
+    const share = await this.#takeMemory(Math.min(this.#size.plainBytesMax, available) + CUT_OVERHEAD_BYTES, signal);
     try {
       const plainBytesMax = Math.max(1, share.bytes - CUT_OVERHEAD_BYTES);
       const object = await cutter.next({ plainBytesMax, signal });
@@ -127,6 +128,7 @@ export class LogUploader {
 
   async #put(object: CutObject, signal: AbortSignal): Promise<void> {
     await this.#options.lease.ensureFresh(this.stored, { signal });
-    await this.#options.client.put(object.key, object.body, { signal });
+    const { attemptMs } = await this.#options.client.put(object.key, object.body, { signal });
+    this.#size.stored({ plainBytes: object.plainBytes, attemptMs });
   }
 }

@@ -9,7 +9,8 @@ export class StoreFullError extends LocalFileError {
   }
 }
 
-const REFUSED = new Set(['EACCES', 'EPERM']);
+/** EROFS too: a disk that was mounted anew after an error of its own may be mended, as a permission may be given. */
+const REFUSED = new Set(['EACCES', 'EPERM', 'EROFS']);
 const FULL = new Set(['ENOSPC', 'EDQUOT']);
 const PASSING = new Set([
   'EIO',

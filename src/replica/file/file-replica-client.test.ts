@@ -144,7 +144,8 @@ describe('file store: what lies in the directory', () => {
   test.each([
     ['EACCES', UnauthorizedError, false, 'permission'],
     ['EPERM', UnauthorizedError, false, 'permission'],
-    ['EROFS', LocalFileError, false, 'read-only'],
+    ['EROFS', UnauthorizedError, false, 'read-only'],
+    ['ENAMETOOLONG', LocalFileError, false, undefined],
     ['ENOSPC', StoreFullError, true, 'Free space'],
     ['EIO', UnavailableError, true, undefined],
     ['EMFILE', UnavailableError, true, 'open files'],

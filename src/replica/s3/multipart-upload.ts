@@ -71,7 +71,7 @@ class WatchedClient {
   }
 
   get client(): S3Client {
-    const watched = { config: this.#connection.uploads.config, send: (command: SdkCommand) => this.#send(command) };
+    const watched = { config: this.#connection.client.config, send: (command: SdkCommand) => this.#send(command) };
     return watched as unknown as S3Client;
   }
 
@@ -80,7 +80,7 @@ class WatchedClient {
     const { Body } = command.input;
     const bytes = Body instanceof Uint8Array ? Body.byteLength : 0;
     // Upload mixes commands of many types; each gets its own answer back.
-    const client = this.#connection.uploads;
+    const client = this.#connection.client;
     const send = client.send.bind(client) as unknown as AnySend;
     const answer = await this.#connection.call({ what, signal, bytes }, (http) => send(command, http));
     if (command instanceof this.#connection.sdk.CreateMultipartUploadCommand) {

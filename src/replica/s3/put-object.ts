@@ -51,7 +51,7 @@ async function send(
       { step: 'build', name: 'payloadHash' },
     );
   }
-  return connection.call({ ...options, bytes }, (http) => connection.uploads.send(command, http));
+  return connection.call({ ...options, bytes }, (http) => connection.client.send(command, http));
 }
 
 function sha256Hex(parts: readonly Uint8Array[]): string {

@@ -7,15 +7,18 @@ import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
 import { assert, ConfigurationError } from '../../core/errors.ts';
 import { Deadline } from '../deadline.ts';
 import { ObjectNotFoundError, StoreNotFoundError } from '../replica-client.ts';
-import { s3Error, UndecidedAbsence } from './s3-errors.ts';
+import { hasStatus, s3Error, UndecidedAbsence } from './s3-errors.ts';
 import {
   CONNECTION_TIMEOUT_MS,
   CONNECTIONS_MAX,
   REQUEST_TIMEOUT_MS,
   type S3ReplicaOptions,
   s3Url,
-  UPLOAD_RATE_MIN,
 } from './s3-options.ts';
+import { UploadPace, UploadWatch } from './upload-pace.ts';
+
+/** Of Node's timers; a longer one would fire at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 export type S3Sdk = typeof import('@aws-sdk/client-s3');
 
@@ -39,36 +42,26 @@ const silent = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
 export class S3Connection {
   readonly sdk: S3Sdk;
   readonly client: S3Client;
-  /**
-   * For what sends bodies: it ends a connection on which nothing moves for a request's time-out, so that a large body
-   * has time and a store that stopped reading has not. Downloads must not use it: there a slow reader looks the same.
-   */
-  readonly uploads: S3Client;
   readonly url: string;
   readonly bucket: string;
   readonly requestTimeoutMs: number;
+  readonly #uploadPace: UploadPace;
   #answered = false;
   #closed = false;
 
   private constructor(sdk: S3Sdk, client: S3Client, options: S3ReplicaOptions) {
     this.sdk = sdk;
     this.client = client;
-    const { credentials, region } = client.config;
-    const requestTimeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
-    this.uploads = new sdk.S3Client({
-      ...clientConfig(options, { socketTimeoutMs: requestTimeoutMs }),
-      credentials,
-      region,
-    });
     this.url = s3Url(options);
     this.bucket = options.bucket;
-    this.requestTimeoutMs = requestTimeoutMs;
+    this.requestTimeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
+    this.#uploadPace = new UploadPace(this);
   }
 
   /** Loads the SDK; asks nothing of the store. @throws ConfigurationError when no region can be found */
   static async open(options: S3ReplicaOptions): Promise<S3Connection> {
     const sdk = await import('@aws-sdk/client-s3');
-    const config = clientConfig(options, { socketTimeoutMs: 0 });
+    const config = clientConfig(options);
     let client = new sdk.S3Client(config);
     try {
       await client.config.region();
@@ -101,16 +94,52 @@ export class S3Connection {
     request: (http: HttpOptions) => Promise<T>,
   ): Promise<T> {
     assert(!this.#closed, `${what} by a closed client of ${this.url}`);
-    const timeoutMs = this.requestTimeoutMs + Math.ceil((bytes / UPLOAD_RATE_MIN) * 1000);
-    using deadline = new Deadline({ timeoutMs, what: `${what} in ${this.url}`, signal });
+    const limitMs = this.#uploadPace.limitMs(bytes);
+    const where = `${what} in ${this.url}`;
+    using deadline = new Deadline({
+      // That of an upload is watched: whoever looks after it ends it, and this is the second line.
+      timeoutMs: bytes === 0 ? this.requestTimeoutMs : limitMs + 2 * this.requestTimeoutMs,
+      what: where,
+      signal,
+    });
+    using _watch = bytes === 0 ? null : this.#watchUpload(where, { limitMs, deadline });
+    const beganMs = performance.now();
     try {
-      // The SDK's own limit is the second line: it ends the socket where our signal would not.
-      const answer = await deadline.race(request({ abortSignal: deadline.signal, requestTimeout: timeoutMs + 1000 }));
+      // The SDK's own limit is the third: it ends the socket where our signal would not.
+      const requestTimeout = Math.min(TIMER_MS_MAX, limitMs + 3 * this.requestTimeoutMs);
+      const answer = await deadline.race(request({ abortSignal: deadline.signal, requestTimeout }));
       this.#answered = true;
+      this.#uploadPace.passed(bytes, performance.now() - beganMs);
       return answer;
     } catch (error) {
       deadline.signal.throwIfAborted();
       throw s3Error(error, { what, url: this.url, bucket: this.bucket, answered: this.#answered });
+    }
+  }
+
+  #watchUpload(where: string, { limitMs, deadline }: { limitMs: number; deadline: Deadline }): UploadWatch {
+    const { requestTimeoutMs } = this;
+    const onEnd = (why: 'no-answer' | 'too-slow'): void => {
+      if (why === 'no-answer') return deadline.expire(`no answer within ${requestTimeoutMs} ms: ${where}`);
+      this.#uploadPace.wasTooSlow();
+      deadline.expire(`not through within ${limitMs} ms, though the store answers: ${where}`);
+    };
+    return new UploadWatch({ requestTimeoutMs, limitMs, probe: () => this.#isAlive(deadline.signal), onEnd });
+  }
+
+  /** Whether there is any answer to a small request, whatever it says. */
+  async #isAlive(signal: AbortSignal): Promise<boolean> {
+    const command = new this.sdk.HeadBucketCommand({ Bucket: this.bucket });
+    try {
+      using deadline = new Deadline({
+        timeoutMs: this.requestTimeoutMs,
+        what: 'look whether the store answers',
+        signal,
+      });
+      await deadline.race(this.client.send(command, { abortSignal: deadline.signal }));
+      return true;
+    } catch (error) {
+      return hasStatus(error);
     }
   }
 
@@ -133,15 +162,12 @@ export class S3Connection {
   }
 
   close(): void {
-    if (!this.#closed) {
-      this.client.destroy();
-      this.uploads.destroy();
-    }
+    if (!this.#closed) this.client.destroy();
     this.#closed = true;
   }
 }
 
-function clientConfig(options: S3ReplicaOptions, { socketTimeoutMs }: { socketTimeoutMs: number }): S3ClientConfig {
+function clientConfig(options: S3ReplicaOptions): S3ClientConfig {
   const { endpoint, region, credentials, requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
   const agent = { keepAlive: true, maxSockets: options.connectionsMax ?? CONNECTIONS_MAX };
   return {
@@ -163,7 +189,8 @@ function clientConfig(options: S3ReplicaOptions, { socketTimeoutMs }: { socketTi
       connectionTimeout: options.connectionTimeoutMs ?? Math.min(CONNECTION_TIMEOUT_MS, requestTimeoutMs),
       requestTimeout: requestTimeoutMs,
       throwOnRequestTimeout: true,
-      socketTimeout: socketTimeoutMs,
+      // A slow reader of a download, or a slow line, looks the same as a connection on which nothing moves.
+      socketTimeout: 0,
       logger: silent,
     },
   };

@@ -135,3 +135,24 @@ describe('what a store can say', () => {
     });
   });
 });
+
+describe('when to come again, as the store says it', () => {
+  const DATE = 'Sat, 21 Nov 2026 07:00:00 GMT';
+  test.each([
+    ['503 Slow Down', { 'Retry-After': '7' }, 7000],
+    ['429 Too Many Requests', { 'Retry-After': '0' }, 0],
+    ['503 Slow Down', { 'Retry-After': 'Sat, 21 Nov 2026 07:01:30 GMT', Date: DATE }, 90_000],
+    ['503 Slow Down', { 'Retry-After': 'Sat, 21 Nov 2026 06:00:00 GMT', Date: DATE }, 0],
+    // Our own clock is not asked: it may be wrong by hours.
+    ['503 Slow Down', { 'Retry-After': 'Sat, 21 Nov 2026 07:01:30 GMT' }, null],
+    ['503 Slow Down', { 'Retry-After': 'soon' }, null],
+    ['503 Slow Down', {}, null],
+  ])('%s %j', async (status, headers, retryAfterMs) => {
+    const busy: Answer = (socket) => void socket.write(httpAnswer({ status, headers }));
+    await withServer(busy, async (client) => {
+      for (const call of [() => client.put('a', Buffer.from('x')), () => client.get('a'), () => client.head('a')]) {
+        expect(await failure(call())).toMatchObject({ code: 'STORE_UNAVAILABLE', answered: true, retryAfterMs });
+      }
+    });
+  });
+});

@@ -70,6 +70,7 @@ interface Answer {
   readonly status: number | undefined;
   readonly message: string;
   readonly region: string | undefined;
+  readonly retryAfterMs: number | null;
 }
 
 /** Errors that are already in the contract's words, and bugs, pass unchanged. */
@@ -79,6 +80,9 @@ export function s3Error(error: unknown, context: S3ErrorContext): unknown {
   const answer = answerOf(error);
   return answer === null ? connectionError(error, context) : answerError(answer, error, context);
 }
+
+/** Whether the error is an answer, of whatever kind. */
+export const hasStatus = (error: unknown): boolean => error instanceof Error && answerOf(error) !== null;
 
 /** Null when there was no answer at all. Shapes: ServiceException of the SDK, whose `name` is the store's code. */
 function answerOf(error: Error): Answer | null {
@@ -93,11 +97,24 @@ function answerOf(error: Error): Answer | null {
   const region = [$response?.headers?.['x-amz-bucket-region'], Region, BucketRegion].find(
     (it) => typeof it === 'string',
   );
-  return { code: error.name, status, message: error.message, region: region as string | undefined };
+  const retryAfterMs = parseRetryAfter($response?.headers ?? {});
+  return { code: error.name, status, message: error.message, region: region as string | undefined, retryAfterMs };
+}
+
+/**
+ * Retry-After of RFC 9110, 10.2.3: seconds, or a date, which is told by the store's own clock (Date) and not by ours.
+ * Null for what is neither.
+ */
+export function parseRetryAfter(headers: Readonly<Record<string, string | undefined>>): number | null {
+  const said = headers['retry-after']?.trim();
+  if (said === undefined) return null;
+  if (/^\d{1,9}$/.test(said)) return Number(said) * 1000;
+  const ms = Date.parse(said) - Date.parse(headers['date'] ?? '');
+  return Number.isFinite(ms) ? Math.max(0, ms) : null;
 }
 
 function answerError(answer: Answer, cause: Error, context: S3ErrorContext): Error {
-  const { code, status = 0 } = answer;
+  const { code, status = 0, retryAfterMs } = answer;
   const said = `${status} ${code}${answer.message && answer.message !== code ? `: ${answer.message}` : ''}`;
   const message = `${context.what} in ${context.url}: the store answered ${said}`;
   const details = (hint?: string): ErrorDetails => ({
@@ -105,6 +122,8 @@ function answerError(answer: Answer, cause: Error, context: S3ErrorContext): Err
     facts: { url: context.url, status, storeCode: code },
     ...(hint === undefined ? {} : { hint }),
   });
+  const later = (hint?: string): UnavailableError =>
+    new UnavailableError(message, { ...details(hint), answered: true, retryAfterMs });
   if (code === 'NoSuchKey') return new ObjectNotFoundError(message, details());
   if (code === 'NoSuchBucket') return bucketMissing(message, details, context);
   if (KEY_CODES.has(code)) {
@@ -123,17 +142,14 @@ function answerError(answer: Answer, cause: Error, context: S3ErrorContext): Err
   }
   if (code === 'RequestTimeTooSkewed') {
     // The SDK learns the store's clock from this answer, and somebody may set ours: another try is worth it.
-    return new UnavailableError(
-      message,
-      details("Set this machine's clock (NTP): it differs too much from the store's."),
-    );
+    return later("Set this machine's clock (NTP): it differs too much from the store's.");
   }
   if (REGION_CODES.has(code) || status === 301 || status === 307) return wrongRegion(message, details, answer);
   if (code === 'InvalidBucketName') return new ConfigurationError(message, details('Correct the bucket in the URL.'));
   if (status === 412 || code === 'PreconditionFailed') return new PreconditionFailedError(message, details());
   if (status === 416 || code === 'InvalidRange') return new RangeError(message, { cause });
   if (LATER_CODES.has(code) || status === 409 || status === 408 || status === 429) {
-    return new UnavailableError(message, details());
+    return later();
   }
   if (DENIED_CODES.has(code) || status === 401 || status === 403) {
     return new UnauthorizedError(
@@ -146,13 +162,10 @@ function answerError(answer: Answer, cause: Error, context: S3ErrorContext): Err
   if (status === 404 && CODELESS.has(code)) return new UndecidedAbsence(message, { cause });
   if (code === 'EntityTooLarge') return new UnsupportedByStoreError(message, details());
   if (status === 501 || status === 405) return new RequestRefusedError(message, details());
-  if (status >= 500) return new UnavailableError(message, details());
+  if (status >= 500) return later();
   if (status >= 400)
     return new RequestRefusedError(message, details('Check that the endpoint is an S3 store and the region is right.'));
-  return new UnavailableError(
-    message,
-    details('The answer is not that of an S3 store: check the endpoint, and proxies on the way.'),
-  );
+  return later('The answer is not that of an S3 store: check the endpoint, and proxies on the way.');
 }
 
 const bucketMissing = (

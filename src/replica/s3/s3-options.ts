@@ -47,7 +47,7 @@ export const PARTS_MAX = 10_000;
 export const CONNECTIONS_MAX = 32;
 /** Keys of one page of a listing and of one batch of deletes: S3's own limit. */
 export const BATCH_KEYS = 1000;
-/** Slower than this an upload is given up, even though it moves: bytes a second. */
+/** An upload that is slower than this is given up at first, though its store answers: bytes a second. */
 export const UPLOAD_RATE_MIN = 256 * 1024;
 
 /** For people: no credentials are ever in it. */

@@ -48,7 +48,9 @@ describe('what ends it', () => {
   test('a refusal', async () => {
     const error = (): Error => new UnauthorizedError('no');
     const { clock, faulty } = await setUp([{ kind: 'break', operation: 'get', after: 10, error }]);
-    await expect(readBody(await resumableGet(faulty, 'a', { clock }), SIZE)).rejects.toThrow(UnauthorizedError);
+    await expect(readBody(await resumableGet(faulty, 'a', { clock, giveUpAfterMs: 1000 }), SIZE)).rejects.toThrow(
+      UnauthorizedError,
+    );
   });
 
   test('patience, counted from the last progress', async () => {

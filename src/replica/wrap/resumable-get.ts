@@ -20,14 +20,14 @@ export async function getPatiently(
   key: string,
   { range, ifMatch, signal, patience }: GetOptions & { readonly patience: Patience },
 ): Promise<StoredObject> {
-  const what = `get ${key}`;
+  const attempt = { operation: 'get', what: `get ${key}`, signal } as const;
   const asked: GetOptions = { signal, ...(range ? { range } : {}), ...(ifMatch === undefined ? {} : { ifMatch }) };
-  const first = await patience.until({ what, signal }, () => client.get(key, asked));
+  const first = await patience.until(attempt, () => client.get(key, asked));
   const endExclusive = Math.min(range?.endExclusive ?? first.size, first.size);
   const { version, size } = first;
 
   async function* body(): AsyncIterable<Uint8Array> {
-    const trial = patience.begin({ what, signal });
+    const trial = patience.begin(attempt);
     let position = range?.start ?? 0;
     let part: StoredObject | null = first;
     for (;;) {

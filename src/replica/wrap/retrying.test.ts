@@ -5,7 +5,6 @@
  */
 import { describe, expect, test } from 'vitest';
 import { VirtualClock } from '../../../test/support/virtual-clock.ts';
-import type { Log } from '../../core/log.ts';
 import { replicaClientContract } from '../contract/replica-client-contract.ts';
 import { MemoryReplicaClient } from '../memory/memory-replica-client.ts';
 import {
@@ -25,15 +24,8 @@ function setUp(faults: readonly Fault[], options: Partial<RetryOptions> = {}) {
   const clock = new VirtualClock();
   const memory = new MemoryReplicaClient();
   const faulty = new FaultyReplicaClient(memory, { clock, faults });
-  const spoken: string[] = [];
-  const client = retryingClient(faulty, { clock, random: () => 0.5, log: recordingLog(spoken), ...options });
-  return { clock, memory, faulty, client, spoken };
-}
-
-function recordingLog(lines: string[]): Log {
-  const at = (level: string) => (message: string) => void lines.push(`${level} ${message}`);
-  const log: Log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), child: () => log };
-  return log;
+  const client = retryingClient(faulty, { clock, random: () => 0.5, ...options });
+  return { clock, memory, faulty, client };
 }
 
 async function keysOf(client: ReplicaClient): Promise<string[]> {
@@ -124,27 +116,10 @@ describe('trying again', () => {
     expect(clock.monotonic()).toBeGreaterThan(1_000_000);
   });
 
-  test('the log: quiet at first, a warning after ten seconds, one a minute, and the recovery', async () => {
-    const { client, clock, spoken } = setUp([{ kind: 'fail-before', times: 20 }]);
-    await client.put('a', bytes('x'));
-    expect(spoken[0]).toMatch(/^debug/);
-    const warnings = spoken.filter((line) => line.startsWith('warn')).length;
-    const minutes = clock.monotonic() / 60_000;
-    expect(warnings).toBeGreaterThan(1);
-    expect(warnings).toBeLessThanOrEqual(minutes + 1);
-    expect(spoken.at(-1)).toBe('info the store answers again');
-  });
-
   test('a body that breaks goes on where it broke', async () => {
     const { client, memory } = setUp([{ kind: 'break', after: 3, operation: 'get', times: 3 }]);
     memory.store.set('a', bytes('0123456789'));
     expect(Buffer.from(await readBody(await client.get('a'), 100)).toString()).toBe('0123456789');
-  });
-
-  test('a short failure says nothing to the operator', async () => {
-    const { client, spoken } = setUp([{ kind: 'fail-before', times: 3 }]);
-    await client.put('a', bytes('x'));
-    expect(spoken.map((line) => line.split(' ')[0])).toEqual(['debug', 'debug', 'debug']);
   });
 });
 

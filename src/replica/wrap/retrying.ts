@@ -17,6 +17,7 @@ import {
   type ObjectVersion,
   openBody,
   PreconditionFailedError,
+  type PutAnswer,
   type PutBody,
   type PutOptions,
   type ReplicaClient,
@@ -47,11 +48,13 @@ class RetryingReplicaClient implements ReplicaClient {
     return this.#inner.conditional;
   }
 
-  put(key: string, body: PutBody, options: PutOptions = {}): Promise<{ version: ObjectVersion }> {
+  put(key: string, body: PutBody, options: PutOptions = {}): Promise<PutAnswer> {
     const { signal } = options;
-    return this.#patience.until({ what: `put ${key}`, signal }, async (failures) => {
+    return this.#patience.until({ operation: 'put', what: `put ${key}`, signal }, async (failures) => {
+      const beganMs = this.#patience.now();
       try {
-        return await this.#inner.put(key, body, options);
+        const { version } = await this.#inner.put(key, body, options);
+        return { version, attemptMs: this.#patience.now() - beganMs };
       } catch (error) {
         if (failures === 0 || !(error instanceof PreconditionFailedError)) throw error;
         // An attempt before had no answer: the condition may have failed because of that very write.
@@ -68,12 +71,13 @@ class RetryingReplicaClient implements ReplicaClient {
   }
 
   head(key: string, options: CallOptions = {}): Promise<ObjectFacts> {
-    return this.#patience.until({ what: `head ${key}`, signal: options.signal }, () => this.#inner.head(key, options));
+    const attempt = { operation: 'head', what: `head ${key}`, signal: options.signal } as const;
+    return this.#patience.until(attempt, () => this.#inner.head(key, options));
   }
 
   /** A listing that breaks goes on after the last key that it gave. */
   async *list(prefix: string, options: ListOptions = {}): AsyncIterable<ListedObject> {
-    const trial = this.#patience.begin({ what: `list ${prefix}`, signal: options.signal });
+    const trial = this.#patience.begin({ operation: 'list', what: `list ${prefix}`, signal: options.signal });
     let last = options.startAfter;
     for (;;) {
       try {
@@ -97,7 +101,8 @@ class RetryingReplicaClient implements ReplicaClient {
   async delete(keys: readonly string[], options: CallOptions = {}): Promise<readonly DeleteFailure[]> {
     const lasting: DeleteFailure[] = [];
     let rest = keys;
-    await this.#patience.until({ what: `delete ${keys.length} objects`, signal: options.signal }, async () => {
+    const attempt = { operation: 'delete', what: `delete ${keys.length} objects`, signal: options.signal } as const;
+    await this.#patience.until(attempt, async () => {
       const failures = await this.#inner.delete(rest, options);
       lasting.push(...failures.filter(({ error }) => !shouldRetry(error)));
       const passing = failures.filter(({ error }) => shouldRetry(error));
