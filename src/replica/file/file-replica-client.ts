@@ -2,7 +2,7 @@
  * A directory as a store: one file for each key. Conditional writes in full, among all processes that use this client
  * on the same file system. Deleting takes no lock: only immutable objects are ever deleted.
  */
-import { unlink } from 'node:fs/promises';
+import { lstat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { fsyncDirectory } from '../../core/atomic-file.ts';
@@ -30,7 +30,11 @@ import { walkKeys } from './file-listing.ts';
 import { acquireFileLock } from './file-lock.ts';
 import { FilePaths } from './file-paths.ts';
 import { UnpublishedFile } from './file-publish.ts';
+import { sweepTemporaries } from './file-sweep.ts';
 import { FileBody, type OpenedObject, openObject } from './file-read.ts';
+
+/** A sweep that is under way when the client is closed is given this long. */
+const SWEEP_GRACE_MS = 2_000;
 
 export interface FileReplicaClientOptions {
   /** Make the root, once, when it is not there. Otherwise a missing root is a StoreNotFoundError. */
@@ -46,6 +50,9 @@ export class FileReplicaClient implements ReplicaClient {
   readonly #timeoutMs: number;
   readonly #create: boolean;
   #rootMade: Promise<void> | undefined;
+  /** Begun by the first write, and waited for by `close`. */
+  #sweep: Promise<unknown> | undefined;
+  readonly #ended = new AbortController();
   #closed = false;
 
   /** @param root an absolute path */
@@ -66,10 +73,24 @@ export class FileReplicaClient implements ReplicaClient {
         onProgress: () => deadline.touch(),
       });
       await this.#publish(file, path, { ...options, key, deadline });
+      this.#sweep ??= this.#sweepLeftovers(path);
       return { version: file.version };
     }).catch((error: unknown) => {
       throw source.failure ?? error;
     });
+  }
+
+  /**
+   * Beside the work, once for each client. What cannot be swept now is swept by a later process: that is no failure of
+   * the call that began it.
+   */
+  async #sweepLeftovers(justWritten: string): Promise<void> {
+    try {
+      const { mtimeMs: nowMs } = await lstat(justWritten);
+      await sweepTemporaries(this.#paths.root, { signal: this.#ended.signal, nowMs });
+    } catch {
+      // Leftovers cost room and nothing else; the reason, if it lasts, fails the calls that matter.
+    }
   }
 
   /** A new name needs no lock; taking over a name does, so that no compare-and-swap ever overlooks another write. */
@@ -157,6 +178,10 @@ export class FileReplicaClient implements ReplicaClient {
 
   async close(): Promise<void> {
     this.#closed = true;
+    const late = setTimeout(() => this.#ended.abort(), SWEEP_GRACE_MS);
+    await Promise.race([this.#sweep, new Promise((resolve) => this.#ended.signal.addEventListener('abort', resolve))]);
+    clearTimeout(late);
+    this.#ended.abort();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,7 +1,9 @@
 /** Invariants: credentials and region come from where the SDK's own tools take them; what is missing is named. */
+import { writeFile } from 'node:fs/promises';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { httpAnswer, rawHttpServer, s3ErrorAnswer } from '../../../test/support/raw-http-server.ts';
 import { failure, withServer } from '../../../test/support/scripted-s3.ts';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { ConfigurationError } from '../../core/errors.ts';
 import { UnauthorizedError, UnavailableError } from '../replica-client.ts';
 import { S3ReplicaClient } from './s3-replica-client.ts';
@@ -49,6 +51,33 @@ describe('credentials and region', () => {
     await client.put('a', Buffer.from('x'));
     for (const scope of signed) expect(scope).toMatch(/^from-env\/\d+\/eu-west-3\/s3\//);
     expect(signed).toHaveLength(2);
+  });
+
+  test('keys that were refused are read anew from the profile, where somebody may have changed them', async () => {
+    withoutAnything();
+    await using place = await temporaryDirectory();
+    const path = place.at('credentials');
+    vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', path);
+    const writeKey = (id: string) => writeFile(path, `[default]\naws_access_key_id=${id}\naws_secret_access_key=x\n`);
+    await writeKey('rotated-away');
+    const used: (string | undefined)[] = [];
+    await using server = await rawHttpServer((socket, { head }) => {
+      const id = /Credential=([^/]*)/i.exec(head)?.[1];
+      used.push(id);
+      const known = id === 'the-new-one';
+      socket.write(
+        known
+          ? httpAnswer({ status: '200 OK', headers: { ETag: '"e"' } })
+          : s3ErrorAnswer('403 Forbidden', 'InvalidAccessKeyId'),
+      );
+    });
+    await using client = await S3ReplicaClient.open({ ...bare, endpoint: server.endpoint });
+    expect(await failure(client.put('a', Buffer.from('x')))).toBeInstanceOf(UnauthorizedError);
+    expect(await failure(client.put('a', Buffer.from('x')))).toBeInstanceOf(UnauthorizedError);
+    await writeKey('the-new-one');
+    await client.put('a', Buffer.from('x'));
+    await client.put('a', Buffer.from('x'));
+    expect(used).toEqual(['rotated-away', 'rotated-away', 'the-new-one', 'the-new-one']);
   });
 
   test('no region: us-east-1 with an endpoint, a configuration error without', async () => {

@@ -6,7 +6,7 @@
 import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
 import { assert, ConfigurationError } from '../../core/errors.ts';
 import { Deadline } from '../deadline.ts';
-import { ObjectNotFoundError, StoreNotFoundError } from '../replica-client.ts';
+import { ObjectNotFoundError, StoreNotFoundError, UnauthorizedError } from '../replica-client.ts';
 import { hasStatus, s3Error, UndecidedAbsence } from './s3-errors.ts';
 import {
   CONNECTION_TIMEOUT_MS,
@@ -36,6 +36,8 @@ export interface HttpOptions {
   readonly requestTimeout: number;
 }
 
+const REREAD_PROFILES = { ignoreCache: true };
+
 // The SDK's default is the console, for "socket usage at capacity"; here calls that wait for a connection are normal.
 const silent = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
 
@@ -47,6 +49,8 @@ export class S3Connection {
   readonly requestTimeoutMs: number;
   readonly #uploadPace: UploadPace;
   #answered = false;
+  /** Credentials that were refused are looked up again before they are used once more: somebody may have changed them. */
+  #refused = false;
   #closed = false;
 
   private constructor(sdk: S3Sdk, client: S3Client, options: S3ReplicaOptions) {
@@ -105,6 +109,7 @@ export class S3Connection {
     using _watch = bytes === 0 ? null : this.#watchUpload(where, { limitMs, deadline });
     const beganMs = performance.now();
     try {
+      if (this.#refused) await deadline.race(this.#renewCredentials());
       // The SDK's own limit is the third: it ends the socket where our signal would not.
       const requestTimeout = Math.min(TIMER_MS_MAX, limitMs + 3 * this.requestTimeoutMs);
       const answer = await deadline.race(request({ abortSignal: deadline.signal, requestTimeout }));
@@ -113,8 +118,17 @@ export class S3Connection {
       return answer;
     } catch (error) {
       deadline.signal.throwIfAborted();
-      throw s3Error(error, { what, url: this.url, bucket: this.bucket, answered: this.#answered });
+      const said = s3Error(error, { what, url: this.url, bucket: this.bucket, answered: this.#answered });
+      this.#refused ||= said instanceof UnauthorizedError;
+      throw said;
     }
+  }
+
+  async #renewCredentials(): Promise<void> {
+    this.#refused = false;
+    // The SDK's chain of providers takes this option; its types know it only inside of the SDK.
+    const renew = this.client.config.credentials as (options: { forceRefresh: boolean }) => Promise<unknown>;
+    await renew({ forceRefresh: true });
   }
 
   #watchUpload(where: string, { limitMs, deadline }: { limitMs: number; deadline: Deadline }): UploadWatch {
@@ -172,6 +186,8 @@ function clientConfig(options: S3ReplicaOptions): S3ClientConfig {
   const agent = { keepAlive: true, maxSockets: options.connectionsMax ?? CONNECTIONS_MAX };
   return {
     maxAttempts: 1,
+    // Passed on to the SDK's reader of ~/.aws: a file that somebody has changed is read anew when we ask again.
+    ...REREAD_PROFILES,
     // Without one of its own the SDK writes some of its warnings to the console.
     logger: silent,
     // It would cost large bodies a round trip and, as the SDK does it, a connection of their own outside of the pool.
