@@ -27,8 +27,8 @@ export interface ReadStoreOptions {
 export async function readStore(options: ReadStoreOptions): Promise<StoreView> {
   const { client, signal, log } = options;
   // The head before the listing: then whatever position it tells must be in the listing.
-  const [formatBytes, headBytes] = await Promise.all([readOrNull(FORMAT_KEY, options), readOrNull(HEAD_KEY, options)]);
-  if (formatBytes !== null) checkKind(decodeFormatDocument(formatBytes), client.url);
+  const [format, headBytes] = await Promise.all([readFormat(options), readOrNull(HEAD_KEY, options)]);
+  if (format !== null) checkKind(format, client.url);
   const head = headBytes === null ? null : decodeHeadDocument(headBytes);
   const listing = await readListing(client.list(GENERATIONS_PREFIX, { signal }));
   const { count, first } = listing.foreign;
@@ -36,15 +36,22 @@ export async function readStore(options: ReadStoreOptions): Promise<StoreView> {
   return { head, listing, ...(await readDocuments([...listing.generationDocuments], options)) };
 }
 
+/** Null where there is none: nothing was stored there, or not yet. @throws UnsupportedFormatError, CorruptionError */
+export async function readFormat(options: Pick<ReadStoreOptions, 'client' | 'signal'>): Promise<FormatDocument | null> {
+  const bytes = await readOrNull(FORMAT_KEY, options);
+  return bytes && decodeFormatDocument(bytes);
+}
+
 function checkKind({ kind }: FormatDocument, url: string): void {
   if (kind === 'database') return;
   throw new ConfigurationError(`${url} is the backup of a whole server data directory, not of one database`, {
-    hint: 'Give the URL of one database: below it lies replicas/<replica id>.',
+    hint: 'Give the URL of one database: it ends in replicas/<replica id>.',
     facts: { url },
   });
 }
 
-async function readDocuments(
+/** Those that are gone are in neither map. @throws what the client throws */
+export async function readDocuments(
   generations: readonly GenerationName[],
   options: ReadStoreOptions,
 ): Promise<Pick<StoreView, 'documents' | 'badDocuments'>> {
@@ -67,9 +74,17 @@ async function readDocuments(
   return { documents, badDocuments };
 }
 
-async function readOrNull(key: string, { client, signal }: ReadStoreOptions): Promise<Uint8Array | null> {
+/** Null where the key is proven absent. @throws CorruptionError when it is longer than any document */
+export async function readOrNull(
+  key: string,
+  {
+    client,
+    signal,
+    bytesMax = DOCUMENT_BYTES_MAX,
+  }: Pick<ReadStoreOptions, 'client' | 'signal'> & { readonly bytesMax?: number },
+): Promise<Uint8Array | null> {
   try {
-    return await readBody(await client.get(key, { signal }), DOCUMENT_BYTES_MAX);
+    return await readBody(await client.get(key, { signal }), bytesMax);
   } catch (error) {
     if (error instanceof ObjectNotFoundError) return null;
     if (!(error instanceof RangeError)) throw error;

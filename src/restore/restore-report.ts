@@ -12,6 +12,8 @@ export interface RestoreProgress {
   readonly bytesTotal: number;
   readonly objectsDone: number;
   readonly objectsTotal: number;
+  /** Of several: which database is being restored now, for people. */
+  readonly database?: string;
 }
 
 export interface PlanSummary {

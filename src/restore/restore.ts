@@ -6,12 +6,12 @@
  */
 import type { ByteBudget } from '../core/byte-budget.ts';
 import type { Clock } from '../core/clock.ts';
-import { assert, ConfigurationError } from '../core/errors.ts';
+import { assert } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
 import { databaseExists } from './database-exists.ts';
+import { checkBudget } from './check-budget.ts';
 import { DatabaseRestore } from './database-restore.ts';
-import { formatBytes } from './format-bytes.ts';
 import { checkFreeSpace } from './free-space.ts';
 import type { OwnershipWish } from './ownership.ts';
 import type { RestorePlan } from './plan-types.ts';
@@ -24,8 +24,6 @@ import { realTargetSystem, type TargetSystem } from './target-system.ts';
 export type { RestoreProgress, RestoreReport } from './restore-report.ts';
 
 export const DEFAULT_PARALLELISM = 8;
-/** Below, one page of a snapshot and one part of a log object would not fit side by side. */
-export const BUDGET_BYTES_MIN = 8 * 1024 * 1024;
 
 export interface RestoreOptions {
   readonly client: ReplicaClient;
@@ -56,11 +54,7 @@ export interface RestoreOptions {
  */
 export async function restore(options: RestoreOptions): Promise<RestoreReport> {
   const { client, target: path, system = realTargetSystem, budget } = options;
-  if (budget.bytesMax < BUDGET_BYTES_MIN) {
-    throw new ConfigurationError(`a memory budget of ${formatBytes(budget.bytesMax)} is too small for a restore`, {
-      hint: `Give it at least ${formatBytes(BUDGET_BYTES_MIN)} with -memory.`,
-    });
-  }
+  checkBudget(budget);
   await checkTargetOutsideStore(path, client.url);
   const run = new RestoreRun(options, system);
   if (options.ifDatabaseAbsent === true && (await databaseExists(path))) return run.report('exists', null);

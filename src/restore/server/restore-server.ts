@@ -1,0 +1,259 @@
+/**
+ * Restores a whole server data directory: the newest image all of whose databases can be restored, and each of these to
+ * its newest recovery point.
+ *
+ * Invariants: nothing is written where something is; the directory appears whole, or not at all, with every database of
+ * the image unless the operator said `partial`; what a running server makes (locks, pids, caches, logs) is never written.
+ */
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fsyncDirectory } from '../../core/atomic-file.ts';
+import { assert, localFileError } from '../../core/errors.ts';
+import { replicaPrefix, SERVER_PREFIX } from '../../layout/server-keys.ts';
+import { formatTimestamp } from '../../layout/time.ts';
+import type { ReplicaClient } from '../../replica/replica-client.ts';
+import { formatReplicaId, REPLICAS_DIR } from '../../spacetimedb/file-names.ts';
+import { checkBudget } from '../check-budget.ts';
+import { databaseExists } from '../database-exists.ts';
+import type { FetchOptions } from '../fetch-parts.ts';
+import { type FollowedPlan, isUnusable } from '../follow-plan.ts';
+import { checkFreeSpace } from '../free-space.ts';
+import { DEFAULT_PARALLELISM, type RestoreOptions } from '../restore.ts';
+import { makeReport, type RestoreReport } from '../restore-report.ts';
+import { Staging } from '../staging.ts';
+import { checkTargetOutsideStore, inspectTarget } from '../target.ts';
+import { realTargetSystem, type TargetSystem } from '../target-system.ts';
+import { type PlannedReplica, type ServerPlan, ServerPlanner } from './plan-server.ts';
+import { ServerProgress } from './server-progress.ts';
+import { type ReplicaReport, reportImage, type ServerRestoreReport } from './server-report.ts';
+import { writeImage } from './write-image.ts';
+
+export interface RestoreServerOptions extends RestoreOptions {
+  /** The part of the destination below a prefix, as a destination. */
+  readonly clientAt: (prefix: string) => ReplicaClient;
+  /** Restore what can be, although databases of the image are missing. */
+  readonly partial?: boolean;
+}
+
+/**
+ * @throws NoBackupError, CorruptionError, UnrecoverablePointError, TargetInUseError, LocalFileError, UsageError,
+ * ConfigurationError, and what the client throws. After a failure or abort nothing of the target is left.
+ */
+export async function restoreServer(options: RestoreServerOptions): Promise<ServerRestoreReport> {
+  const { client, target: path, system = realTargetSystem, budget } = options;
+  checkBudget(budget);
+  await checkTargetOutsideStore(path, client.url);
+  const run = new ServerRun(options, system);
+  if (options.ifDatabaseAbsent === true && (await databaseExists(path))) return run.report('exists', null);
+  await inspectTarget(path, { system });
+  return await run.restore();
+}
+
+interface WrittenReplica {
+  readonly replica: PlannedReplica;
+  readonly written: FollowedPlan;
+}
+
+class ServerRun {
+  readonly #options: RestoreServerOptions;
+  readonly #system: TargetSystem;
+  readonly #begin: number;
+  readonly #progress: ServerProgress;
+  readonly #planner: ServerPlanner;
+  readonly #fetch: FetchOptions;
+  readonly #warnings: string[] = [];
+
+  constructor(options: RestoreServerOptions, system: TargetSystem) {
+    const { client, clientAt, generation, partial = false, log, clock } = options;
+    this.#options = options;
+    this.#system = system;
+    this.#begin = clock.monotonic();
+    this.#progress = new ServerProgress(options.progress);
+    this.#fetch = this.#fetchFrom(clientAt(SERVER_PREFIX), this.#progress.meter());
+    this.#planner = new ServerPlanner({
+      source: client.url,
+      fetch: this.#fetch,
+      openReplica: (replicaId) => {
+        const progress = this.#progress.meter(`replica ${replicaId}`);
+        return { progress, fetch: this.#fetchFrom(clientAt(replicaPrefix(replicaId)), progress) };
+      },
+      generation,
+      partial,
+      log,
+      warn: (message) => this.#warn(message),
+    });
+  }
+
+  #fetchFrom(client: ReplicaClient, meter: { fetchedBytes: number }): FetchOptions {
+    const { budget, signal, parallelism = DEFAULT_PARALLELISM } = this.#options;
+    assert(parallelism >= 1, 'a restore needs one request at least');
+    return { client, budget, signal, parallelism, onFetched: (bytes) => void (meter.fetchedBytes += bytes) };
+  }
+
+  async restore(): Promise<ServerRestoreReport> {
+    this.#progress.enter('plan');
+    for (;;) {
+      const plan = await this.#planner.plan();
+      if (this.#options.dryRun === true) {
+        this.#warnOf(plan);
+        return this.report('planned', plan);
+      }
+      const report = await this.#attempt(plan);
+      if (report !== null) return report;
+    }
+  }
+
+  report(outcome: RestoreReport['outcome'], plan: ServerPlan | null): ServerRestoreReport {
+    const { passedOver = [], missing = [], replicas = [] } = plan ?? {};
+    return {
+      outcome,
+      image: plan && reportImage(plan.image, plan.manifest),
+      replicas: replicas.map((replica) => this.#reportReplica(outcome, replica)),
+      missing: missing.map(({ replicaId, error }) => ({ replicaId, reason: error.message })),
+      passedOver: passedOver.map(({ image: { image }, missing: ids }) => ({ ...image, missing: ids })),
+      plainBytes: 0,
+      fetchedBytes: this.#progress.fetchedBytes,
+      durationMs: this.#options.clock.monotonic() - this.#begin,
+      warnings: [
+        ...this.#warnings,
+        ...replicas.flatMap(({ replicaId, database }) =>
+          database.warnings.map((text) => `Replica ${replicaId}: ${text}`),
+        ),
+      ],
+    };
+  }
+
+  #reportReplica(
+    outcome: RestoreReport['outcome'],
+    { replicaId, plan, progress, database }: PlannedReplica,
+  ): ReplicaReport {
+    const facts = { outcome, fetchedBytes: progress.fetchedBytes, durationMs: 0, warnings: database.warnings };
+    return { replicaId, ...makeReport(plan, facts) };
+  }
+
+  /** Null where the image turned out to be unusable: another one may do. */
+  async #attempt(plan: ServerPlan): Promise<ServerRestoreReport | null> {
+    const { signal, target: path, ownership = {} } = this.#options;
+    const system = this.#system;
+    const imageBytes = plan.manifest.files.reduce((sum, { bytes }) => sum + bytes, 0);
+    const { disk } = await inspectTarget(path, { system });
+    const bytesNeeded = plan.replicas.reduce((sum, replica) => sum + replica.plan.plainBytesMin, imageBytes);
+    await checkFreeSpace({ system, directory: disk, bytesNeeded });
+    this.#progress.begin(totalOf(plan));
+    await using staging = await Staging.open(await inspectTarget(path, { system }), { system, ownership });
+    // First what is small: a damaged image is found before hours of work.
+    const image = await this.#writeImage(plan, staging);
+    if (image === null) return null;
+    this.#warnOf(plan);
+    const written = await this.#writeReplicas(plan, staging);
+    signal.throwIfAborted();
+    this.#progress.enter('sync');
+    await staging.publish();
+    this.#progress.enter('done');
+    if (staging.ownerWarning !== null) this.#warn(staging.ownerWarning);
+    const report = this.report('restored', plan);
+    const replicas = report.replicas.map((replica, index): ReplicaReport => {
+      const { end: position, segments, plainBytes } = (written[index] as WrittenReplica).written;
+      return { ...replica, position, segments, plainBytes };
+    });
+    const plainBytes = replicas.reduce((sum, replica) => sum + replica.plainBytes, image);
+    return { ...report, replicas, plainBytes };
+  }
+
+  /** Plain bytes. */
+  async #writeImage({ image, manifest, files }: ServerPlan, { content, system }: Staging): Promise<number | null> {
+    const progress = this.#progress.meter();
+    try {
+      const { plainBytes } = await writeImage({
+        image,
+        manifest,
+        files,
+        directory: content,
+        system,
+        fetch: { ...this.#fetch, onFetched: (bytes) => void (progress.fetchedBytes += bytes) },
+        onFile: (bytes) => progress.add({ bytes, objects: 1 }),
+      });
+      this.#progress.finish(imageAmount(manifest));
+      return plainBytes;
+    } catch (error) {
+      if (!isUnusable(error)) throw error;
+      this.#planner.noteUnusable(image, error);
+      return null;
+    }
+  }
+
+  async #writeReplicas({ replicas }: ServerPlan, { content, system }: Staging): Promise<WrittenReplica[]> {
+    const parent = join(content, REPLICAS_DIR);
+    await makeDirectory(parent);
+    const done: WrittenReplica[] = [];
+    for (const replica of replicas) {
+      const { database, replicaId, plan } = replica;
+      const directory = join(parent, formatReplicaId(replicaId));
+      const written = await database.follow(async (now) => {
+        await makeDirectory(directory);
+        try {
+          return await database.write(now, { directory, system });
+        } catch (error) {
+          await removeAfter(directory, error);
+          throw error;
+        }
+      });
+      for (const warning of written.warnings) database.warn(warning);
+      this.#progress.finish({ bytes: plan.workBytes, objects: plan.workObjects });
+      done.push({ replica, written });
+    }
+    await fsyncDirectory(parent);
+    return done;
+  }
+
+  #warnOf({ missing, passedOver, image }: ServerPlan): void {
+    for (const { replicaId, error } of missing) {
+      this.#warn(
+        `Replica ${replicaId} is NOT restored: ${error.message}. The control database still names it: a server that is ` +
+          `started on this directory silently creates it anew, empty.`,
+      );
+    }
+    for (const { image: newer, missing: ids } of passedOver) {
+      this.#warn(
+        `The image of ${formatTimestamp(newer.image.time)} is newer than the one that is used, of ` +
+          `${formatTimestamp(image.image.time)}: it names databases that have no recovery point yet (replica ${ids.join(', ')}). ` +
+          'What was published, renamed or deleted between the two is not restored.',
+      );
+    }
+  }
+
+  #warn(message: string): void {
+    this.#warnings.push(message);
+    this.#options.log.warn(message);
+  }
+}
+
+const imageAmount = ({ files, programs }: ServerPlan['manifest']): { bytes: number; objects: number } => ({
+  bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+  objects: files.length + programs.length,
+});
+
+function totalOf({ manifest, replicas }: ServerPlan): { bytes: number; objects: number } {
+  const { bytes, objects } = imageAmount(manifest);
+  return {
+    bytes: replicas.reduce((sum, { plan }) => sum + plan.workBytes, bytes),
+    objects: replicas.reduce((sum, { plan }) => sum + plan.workObjects, objects),
+  };
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    throw localFileError('create', path, error);
+  }
+}
+
+/** @throws SuppressedError when what was written cannot be removed */
+async function removeAfter(directory: string, failure: unknown): Promise<void> {
+  try {
+    await rm(directory, { recursive: true, force: true });
+  } catch (error) {
+    throw new SuppressedError(error, failure, 'what a failed attempt wrote could not be removed');
+  }
+}
