@@ -36,8 +36,19 @@ async function readStartTime(pid: number): Promise<string | null> {
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return fields[19] ?? null;
   } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ESRCH') return null;
-    throw error;
+    if (systemCode(error) !== 'ENOENT' && systemCode(error) !== 'ESRCH') throw error;
+    // Where /proc shows a user no processes of others (hidepid, ProtectProc=), absence in it is no absence.
+    if (isRunning(pid)) throw error;
+    return null;
+  }
+}
+
+/** Whether some process has that pid, be it another user's. */
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return systemCode(error) !== 'ESRCH';
   }
 }
 
@@ -70,6 +81,17 @@ export async function isProvenDead(other: ProcessIdentity, self: ProcessIdentity
   if (other.pidNamespace === null || other.pidNamespace !== self.pidNamespace || other.startTime === null) return false;
   try {
     return (await readStartTime(other.pid)) !== other.startTime;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether `other` can be seen to run: the same boot and pid namespace, and a process with that pid and start time. */
+export async function isProvenAlive(other: ProcessIdentity, self: ProcessIdentity): Promise<boolean> {
+  if (other.bootId === null || other.bootId !== self.bootId) return false;
+  if (other.pidNamespace === null || other.pidNamespace !== self.pidNamespace || other.startTime === null) return false;
+  try {
+    return (await readStartTime(other.pid)) === other.startTime;
   } catch {
     return false;
   }
