@@ -7,6 +7,7 @@ import * as zlib from 'node:zlib';
 import { CorruptionError } from '../core/errors.ts';
 import { decodingError, type DecodeFrameOptions } from './frame.ts';
 import { FrameMeasure } from './frame-header.ts';
+import { usesThreadPool } from './thread-pool.ts';
 
 /** What the zstd program itself accepts by default: 128 MiB. */
 const FOREIGN_WINDOW_LOG_MAX = 27;
@@ -37,7 +38,7 @@ export async function decodeForeignFrame(
   };
   try {
     const plain =
-      frame.byteLength < POOL_BYTES_MIN
+      frame.byteLength < POOL_BYTES_MIN || !usesThreadPool()
         ? zlib.zstdDecompressSync(frame, options)
         : await decompressInPool(frame, options);
     if (plain.byteLength > expected || (declared !== null && plain.byteLength !== declared)) {

@@ -10,6 +10,7 @@ import * as zlib from 'node:zlib';
 import { assert, CorruptionError, errorMessage, systemCode } from '../core/errors.ts';
 import { encodeInPool, POOLED_PLAIN_BYTES_MAX } from './encoder-pool.ts';
 import { type FrameHeader, FrameMeasure } from './frame-header.ts';
+import { usesThreadPool } from './thread-pool.ts';
 
 /** A decoder of our own frames refuses more. Level 19 and below stay within it. */
 export const WINDOW_BYTES_MAX = 8 * 1024 * 1024;
@@ -22,6 +23,8 @@ const FILL_MIN = 0.75;
 
 const compressInPool = promisify<Uint8Array, zlib.ZstdOptions, Buffer>(zlib.zstdCompress);
 const decompressInPool = promisify<Uint8Array, zlib.ZstdOptions, Buffer>(zlib.zstdDecompress);
+
+const isForPool = (plainBytes: number): boolean => plainBytes >= POOL_PLAIN_BYTES_MIN && usesThreadPool();
 
 export interface EncodeFrameOptions {
   /** zstd's level, 1..19. */
@@ -65,7 +68,7 @@ export function encodeFrameSync(plain: Uint8Array, options: EncodeFrameOptions):
 
 /** The same in the thread pool, where that pays. */
 export async function encodeFrame(plain: Uint8Array, options: EncodeFrameOptions): Promise<Uint8Array> {
-  if (plain.byteLength < POOL_PLAIN_BYTES_MIN) return encodeFrameSync(plain, options);
+  if (!isForPool(plain.byteLength)) return encodeFrameSync(plain, options);
   if (plain.byteLength <= POOLED_PLAIN_BYTES_MAX) return encodeInPool(plain, checkLevel(options));
   return trim(await compressInPool(plain, encodeOptions(plain, options)));
 }
@@ -138,7 +141,7 @@ export function decodeFrameSync(frame: Uint8Array, options: DecodeFrameOptions):
  */
 export async function decodeFrame(frame: Uint8Array, options: DecodeFrameOptions): Promise<Uint8Array> {
   const plainBytes = checkFrame(frame, options);
-  if (plainBytes < POOL_PLAIN_BYTES_MIN) return decodeFrameSync(frame, options);
+  if (!isForPool(plainBytes)) return decodeFrameSync(frame, options);
   try {
     return checkPlain(await decompressInPool(frame, decodeOptions(plainBytes)), plainBytes);
   } catch (error) {

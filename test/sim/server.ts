@@ -1,0 +1,405 @@
+/**
+ * A model of a SpacetimeDB server over a disk in memory: what it does to its files, in the steps in which others can see
+ * them, and what it does with them at its start. Source: FORMAT.md of `spacetimedb/`.
+ */
+import { join } from 'node:path';
+import { type TxOffset, txOffset } from '../../src/core/types.ts';
+import {
+  CLOG_DIR,
+  formatSegmentName,
+  formatSnapshotDirName,
+  formatSnapshotLockName,
+  parseSnapshotDirName,
+  SNAPSHOTS_DIR,
+} from '../../src/spacetimedb/file-names.ts';
+import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../../src/spacetimedb/segment-header.ts';
+import { type Commit, type History, holding } from './history.ts';
+import type { MemoryDisk, MemoryFile } from './memory-disk.ts';
+import type { Random } from './random.ts';
+import { plainOf, readSegments, type ReadSegment, SHORT_TAIL_BYTES } from './read-disk-log.ts';
+import type { Scheduler } from './scheduler.ts';
+import { EPOCH_MICROS } from './sim-clock.ts';
+import { compressObject, compressSegment, makeRecords, snapshotFiles } from './server-files.ts';
+
+export interface ServerOptions {
+  readonly name: string;
+  readonly scheduler: Scheduler;
+  readonly random: Random;
+  readonly disk: MemoryDisk;
+  /** The replica directory. */
+  readonly directory: string;
+  readonly history: History;
+  readonly identity: string;
+}
+
+interface OpenSegment {
+  readonly tx: TxOffset;
+  readonly path: string;
+  compressed: boolean;
+  commits: number;
+}
+
+export class Server {
+  readonly name: string;
+  readonly directory: string;
+  readonly disk: MemoryDisk;
+  readonly #options: ServerOptions;
+  identity: string;
+  /** The newest whole commit; null for an empty log. */
+  tip: Commit | null = null;
+  #durable: { tip: Commit | null; path: string | null; bytes: number } = { tip: null, path: null, bytes: 0 };
+  #segments: OpenSegment[] = [];
+  /** A bad tail or a compressed last segment: the next commit begins a new one. */
+  #needsSegment = true;
+  #epoch = 0n;
+  /** Of all its clocks only this one may be set. */
+  clockOffsetMs = 0;
+  running = false;
+  readonly #steps: (() => void)[] = [];
+  #pumping = false;
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    this.name = options.name;
+    this.disk = options.disk;
+    this.directory = options.directory;
+    this.identity = options.identity;
+  }
+
+  /** The first offset of the oldest segment that holds something; null for an empty log. */
+  get logStart(): TxOffset | null {
+    return this.tip === null ? null : (this.#segments[0]?.tx ?? null);
+  }
+
+  /** Whether nothing that was begun is unfinished. */
+  get idle(): boolean {
+    return this.#steps.length === 0;
+  }
+
+  get #clog(): string {
+    return join(this.directory, CLOG_DIR);
+  }
+
+  get #snapshots(): string {
+    return join(this.directory, SNAPSHOTS_DIR);
+  }
+
+  #note(text: string): void {
+    this.#options.scheduler.note(`${this.name} ${text}`);
+  }
+
+  /** One step at a time, with a little time between them. */
+  #enqueue(...steps: (() => void)[]): void {
+    this.#steps.push(...steps);
+    if (!this.#pumping) this.#pump();
+  }
+
+  #pump(): void {
+    const { scheduler, random } = this.#options;
+    this.#pumping = this.#steps.length > 0;
+    if (!this.#pumping) return;
+    const inMs = random.chance(0.5) ? 0 : random.delayMs(3);
+    scheduler.at(inMs, { label: `${this.name} step` }, () => {
+      this.#steps.shift()?.();
+      this.#pump();
+    });
+  }
+
+  append(commits: number): void {
+    for (let n = 0; n < commits; n += 1) this.#enqueue(() => this.#beginCommit());
+  }
+
+  #beginCommit(): void {
+    const { random, history, scheduler, disk } = this.#options;
+    if (!this.running) return;
+    if (this.#needsSegment) this.#openSegment();
+    const segment = this.#segments.at(-1) as OpenSegment;
+    const timeMicros = EPOCH_MICROS + BigInt(Math.round((scheduler.nowMs + this.clockOffsetMs) * 1000));
+    const before = this.tip;
+    // The engine's own first commit is the same in every database.
+    const records = before === null ? Buffer.from('\0the first') : makeRecords(random, { timeMicros });
+    const count = before === null || random.chance(0.9) ? 1 : random.int(2, 4);
+    if (random.chance(0.02)) this.#epoch += 1n;
+    const commit = history.add({ before, count, epoch: before === null ? 0n : this.#epoch, records });
+    const cuts = [
+      ...Array(
+        random.weighted([
+          [6, 0],
+          [3, 1],
+          [1, 3],
+        ]),
+      ),
+    ].map(() => random.int(1, commit.bytes.length - 1));
+    const ends = [...new Set([...cuts, commit.bytes.length])].sort((a, b) => a - b);
+    const pieces = ends.map((end, index) => () => {
+      disk.append(segment.path, commit.bytes.subarray(ends[index - 1] ?? 0, end));
+      if (end < commit.bytes.length) return;
+      this.tip = commit;
+      segment.commits += 1;
+      this.#note(`wrote ${commit.first}..${commit.last}`);
+      if (random.chance(0.5)) this.sync();
+    });
+    // Before whatever else is to be done.
+    this.#steps.unshift(...pieces);
+  }
+
+  /** What is written is durable. */
+  sync(): void {
+    const path = this.#segments.at(-1)?.path ?? null;
+    this.#durable = { tip: this.tip, path, bytes: path === null ? 0 : (this.disk.file(path)?.size ?? 0) };
+  }
+
+  #openSegment(): void {
+    const tx = txOffset(this.tip === null ? 0n : this.tip.last + 1n);
+    const path = join(this.#clog, formatSegmentName(tx));
+    const header = encodeSegmentHeader({ version: 1 });
+    if (this.#options.random.chance(0.3)) {
+      this.disk.write(path, header);
+    } else {
+      this.disk.write(`${path}.tmp`, header);
+      this.disk.rename(`${path}.tmp`, path);
+    }
+    this.#segments.push({ tx, path, compressed: false, commits: 0 });
+    this.#needsSegment = false;
+    this.sync();
+    this.#note(`new segment ${tx}`);
+  }
+
+  rotate(): void {
+    this.#enqueue(() => {
+      if (!this.running || (this.#segments.at(-1)?.commits ?? 0) === 0) return;
+      this.sync();
+      this.#openSegment();
+    });
+  }
+
+  compress(): void {
+    this.#enqueue(() => {
+      if (!this.running) return;
+      const closed = this.#segments.filter((_, index) => (this.#segments[index + 1]?.commits ?? 0) > 0);
+      const steps = closed
+        .filter(({ compressed }) => !compressed)
+        .map((segment) => () => {
+          const file = this.disk.file(segment.path);
+          if (file === undefined || !this.running || segment.compressed) return;
+          segment.compressed = true;
+          this.disk.write(join(this.#clog, '.tmpAbCdEf'), compressSegment(file.bytes));
+          this.disk.rename(join(this.#clog, '.tmpAbCdEf'), segment.path);
+          this.#note(`compressed ${segment.tx}`);
+        });
+      this.#steps.unshift(...steps);
+    });
+  }
+
+  snapshot(): void {
+    this.#enqueue(() => {
+      if (!this.running || this.tip === null) return;
+      this.sync();
+      const commit = this.tip;
+      const directory = join(this.#snapshots, formatSnapshotDirName(commit.last));
+      const lock = join(this.#snapshots, formatSnapshotLockName(commit.last));
+      if (this.disk.directory(directory) !== undefined || this.disk.file(lock) !== undefined) return;
+      const steps = snapshotFiles(commit, this).map(([path, bytes]) => () => {
+        this.disk.write(join(directory, path), bytes);
+      });
+      this.disk.write(lock, new Uint8Array(0));
+      this.disk.mkdir(directory);
+      this.#steps.unshift(...steps, () => {
+        this.disk.remove(lock);
+        this.#note(`snapshot ${commit.last}`);
+      });
+    });
+  }
+
+  /** Each object, then the snapshot file, of every snapshot but the newest, as after a newer one was taken. */
+  compressSnapshots(): void {
+    this.#enqueue(() => {
+      const steps = this.#completeSnapshots()
+        .slice(0, -1)
+        .flatMap((tx) => {
+          const directory = join(this.#snapshots, formatSnapshotDirName(tx));
+          const lock = join(this.#snapshots, formatSnapshotLockName(tx));
+          const paths = [...this.disk.filesBelow(directory)].map(([path]) => join(directory, path)).sort();
+          const replace = paths.map((path) => () => {
+            const file = this.disk.file(path);
+            if (file === undefined || isZstd(file)) return;
+            this.disk.write(`${path}._tmp`, compressObject(file.bytes));
+            this.disk.rename(`${path}._tmp`, path);
+          });
+          return [() => this.disk.write(lock, new Uint8Array(0)), ...replace, () => this.disk.remove(lock)];
+        });
+      this.#steps.unshift(...(steps as (() => void)[]));
+    });
+  }
+
+  archiveSnapshot(): void {
+    this.#enqueue(() => {
+      const tx = this.#completeSnapshots()[0];
+      if (tx === undefined || tx + 1n >= (this.logStart ?? 0n)) return;
+      const name = join(this.#snapshots, formatSnapshotDirName(tx));
+      this.disk.rename(name, name.replace(/\.snapshot_dir$/, '.archived_snapshot'));
+      this.#note(`archived snapshot ${tx}`);
+    });
+  }
+
+  /** Segments that lie wholly before the newest snapshot. */
+  prune(): void {
+    this.#enqueue(() => {
+      const newest = this.#completeSnapshots().at(-1);
+      if (newest === undefined || !this.running) return;
+      while (this.#segments.length > 1 && (this.#segments[1] as OpenSegment).tx <= newest) {
+        const [first] = this.#segments.splice(0, 1);
+        if (first) this.disk.remove(first.path);
+        this.#note(`pruned ${first?.tx}`);
+      }
+    });
+  }
+
+  #completeSnapshots(): TxOffset[] {
+    return (this.disk.list(this.#snapshots) ?? []).flatMap((name) => {
+      const tx = parseSnapshotDirName(name);
+      if (tx === null || this.disk.file(join(this.#snapshots, formatSnapshotLockName(tx))) !== undefined) return [];
+      const files = [...this.disk.filesBelow(join(this.#snapshots, name))];
+      return files.some(([path]) => path.endsWith('.snapshot_bsatn')) ? [tx] : [];
+    });
+  }
+
+  /** Killed. With `power` lost too, what was not durable may be gone, or be zeros. */
+  crash({ power }: { power: boolean }): void {
+    const { random } = this.#options;
+    this.running = false;
+    this.#steps.length = 0;
+    const last = this.#segments.at(-1);
+    const file = last && this.disk.file(last.path);
+    if (power && last !== undefined && file !== undefined && !last.compressed) {
+      const durable =
+        this.#durable.path === last.path ? Math.min(this.#durable.bytes, file.size) : SEGMENT_HEADER_BYTES;
+      const kept = random.int(durable, file.size);
+      this.disk.truncate(last.path, random.chance(0.4) ? durable : kept);
+      const fate = random.next();
+      if (fate < 0.15) this.disk.append(last.path, new Uint8Array(random.int(1, 60)));
+      else if (fate < 0.3) this.disk.append(last.path, random.bytes(random.int(1, 60)));
+    }
+    this.#note(power ? 'lost power' : 'was killed');
+  }
+
+  /** Deletes the log and the snapshots, perhaps with the directory itself. */
+  wipe({ directory }: { directory: boolean }): void {
+    this.running = false;
+    this.#steps.length = 0;
+    this.disk.remove(directory ? this.directory : this.#clog);
+    if (!directory) this.disk.remove(this.#snapshots);
+    this.#note(directory ? 'directory removed' : 'log and snapshots removed');
+  }
+
+  /** Cuts the log back to the end of the commit that holds `tx`: segments deleted, one cut. The server must be down. */
+  cutBack(tx: bigint): void {
+    const target = holding(this.tip, tx);
+    if (target === null || this.#segments[0] === undefined || target.first < this.#segments[0].tx) return;
+    for (const segment of [...this.#segments].reverse()) {
+      if (segment.tx > target.last) this.disk.remove(segment.path);
+      else break;
+    }
+    const read = this.#read().at(-1);
+    const keep = read?.commits.findIndex((commit) => commit === target) ?? -1;
+    if (read === undefined || keep < 0) return;
+    const bytes =
+      SEGMENT_HEADER_BYTES + read.commits.slice(0, keep + 1).reduce((sum, one) => sum + one.bytes.length, 0);
+    const file = this.disk.file(read.path);
+    if (file && read.compressed) this.disk.write(read.path, plainOf(file.bytes).subarray(0, bytes));
+    else this.disk.truncate(read.path, bytes);
+    this.#note(`cut back to ${target.last}`);
+  }
+
+  /** A flipped bit in a commit that is not the last one; gives the offset of the commit. */
+  rot(): bigint | null {
+    const { random } = this.#options;
+    const found = this.#read().filter(({ compressed, commits }) => !compressed && commits.length > 1);
+    if (found.length === 0) return null;
+    const segment = random.pick(found);
+    const index = random.int(0, segment.commits.length - 2);
+    const start = segment.commits.slice(0, index).reduce((sum, one) => sum + one.bytes.length, SEGMENT_HEADER_BYTES);
+    const commit = segment.commits[index] as Commit;
+    this.disk.file(segment.path)?.flip(start + random.int(0, commit.bytes.length - 1));
+    this.#note(`bit rot in ${commit.first}`);
+    return commit.first;
+  }
+
+  /** Puts files in the place of all that is there. */
+  load(files: ReadonlyMap<string, Uint8Array>): void {
+    this.running = false;
+    this.#steps.length = 0;
+    this.disk.remove(this.directory);
+    for (const [path, bytes] of files) this.disk.write(join(this.directory, path), bytes);
+    this.#note('files replaced');
+  }
+
+  #read(): ReadSegment[] {
+    const files = [...this.disk.filesBelow(this.#clog)].map(
+      ([path, file]) => [join(this.#clog, path), file.bytes] as const,
+    );
+    return readSegments(files, this.#options.history);
+  }
+
+  /**
+   * Starts on what is on the disk, as the engine does.
+   *
+   * @returns why it refuses, or null
+   */
+  boot(): string | null {
+    this.disk.mkdir(this.#clog);
+    const segments = this.#read();
+    for (let last = segments.at(-1); last && !last.compressed && last.plainBytes <= SEGMENT_HEADER_BYTES; ) {
+      this.disk.remove(last.path);
+      segments.pop();
+      last = segments.at(-1);
+    }
+    let tip: Commit | null = null;
+    for (const { tx, commits } of segments) {
+      const [first] = commits;
+      if (tip !== null && tx !== tip.last + 1n) return this.#refuse(`out of order at ${tx}`);
+      if (first === undefined) return this.#refuse(`no valid commits in segment ${tx}`);
+      if (tip !== null && first.before !== tip) throw new Error(`two histories are mixed at ${tx}`);
+      tip = commits.at(-1) as Commit;
+    }
+    const start = segments[0]?.tx ?? txOffset(0n);
+    const newest = this.#completeSnapshots().filter((tx) => tip !== null && tx <= tip.last);
+    if (start > 0n && !newest.some((tx) => tx + 1n >= start)) return this.#refuse('no connected snapshot');
+    this.#dropSnapshotsAfter(tip);
+    this.tip = tip;
+    this.#segments = segments.map(({ tx, path, compressed, commits }) => ({
+      tx,
+      path,
+      compressed,
+      commits: commits.length,
+    }));
+    const last = segments.at(-1);
+    const garbage = last === undefined ? 0 : last.plainBytes - last.validBytes;
+    this.#needsSegment = last === undefined || last.compressed || garbage >= SHORT_TAIL_BYTES;
+    if (last && !last.compressed && garbage > 0 && garbage < SHORT_TAIL_BYTES) {
+      this.disk.truncate(last.path, last.validBytes);
+    }
+    this.running = true;
+    this.sync();
+    this.#note(`started at ${tip?.last ?? 'nothing'}`);
+    return null;
+  }
+
+  #refuse(why: string): string {
+    this.#note(`refuses to start: ${why}`);
+    return why;
+  }
+
+  #dropSnapshotsAfter(tip: Commit | null): void {
+    for (const name of this.disk.list(this.#snapshots) ?? []) {
+      const tx = parseSnapshotDirName(name);
+      if (tx === null || (tip !== null && tx <= tip.last)) continue;
+      const path = join(this.#snapshots, name);
+      this.disk.rename(path, path.replace(/\.snapshot_dir$/, '.invalid_snapshot'));
+    }
+  }
+}
+
+function isZstd({ bytes }: MemoryFile): boolean {
+  return bytes[0] === 0x28 && bytes[1] === 0xb5 && bytes[2] === 0x2f && bytes[3] === 0xfd;
+}
