@@ -4,6 +4,7 @@ import { newCommand } from './command.ts';
 import { configCommand } from './config.ts';
 import { databasesCommand } from './databases.ts';
 import { helpCommand } from './help-command.ts';
+import { leaseCommand } from './lease.ts';
 import { replicateCommand } from './replicate.ts';
 import { restoreCommand } from './restore.ts';
 import type { Session } from './session.ts';
@@ -33,6 +34,7 @@ Flags may be written -name value, -name=value or --name value, before or after a
     replicateCommand(session),
     restoreCommand(session),
     databasesCommand(session),
+    leaseCommand(session),
     configCommand(session),
     supportBundleCommand(session),
     versionCommand(session),

@@ -1,0 +1,129 @@
+/**
+ * Invariants of `lease show` and `lease release`: what is shown is what the head says and this machine can see; a lease
+ * is released only in the name of a process that is proven dead or silent for a whole ttl; the next start goes on behind
+ * the last stored commit, and what the dead one sends late is in no restore.
+ */
+import { readFile, writeFile } from 'node:fs/promises';
+import { describe, expect, test } from 'vitest';
+import { micros } from '../../src/core/types.ts';
+import { decodeHeadDocument, encodeHeadDocument, type HeadDocument } from '../../src/layout/head-document.ts';
+import { databaseBesideStore, runBadly, runWell, writeConfig } from '../support/database-beside-store.ts';
+import { GrowingDatabase } from '../support/growing-database.ts';
+import { runProgram, startProgram } from '../support/program.ts';
+import { readDatabase } from '../support/recorded-database.ts';
+import { lineOf, readHead, readLineSegments, readStored } from '../support/stored-log.ts';
+import { vectorDirectory } from '../vectors/vectors.ts';
+
+interface ShownLease {
+  readonly prefix: string;
+  readonly mode: string | null;
+  readonly head: {
+    readonly owner: string;
+    readonly generation: string;
+    readonly released: boolean;
+    readonly ttlSeconds: number;
+    readonly position: { readonly tx: string } | null;
+    readonly process: { readonly pid: number; readonly seen: string };
+  };
+}
+
+async function show(place: string, ...more: readonly string[]): Promise<ShownLease[]> {
+  const { stdout } = await runWell(['lease', 'show', '-json', ...more, place]);
+  const document = JSON.parse(stdout) as { destinations: { leases: ShownLease[] }[] };
+  return document.destinations.flatMap(({ leases }) => leases);
+}
+
+/** Writes the head anew, as held by a process of another machine: nothing of it can be seen from here. */
+async function holdFromElsewhere(store: string, change: Partial<HeadDocument> = {}): Promise<void> {
+  const path = `${store}/head.json`;
+  const document = decodeHeadDocument(await readFile(path));
+  const process = { ...document.process, machineId: 'elsewhere', bootId: 'elsewhere', host: 'elsewhere' };
+  await writeFile(path, encodeHeadDocument({ ...document, process, ttlMs: 3_000, released: false, ...change }));
+}
+
+describe('lease', () => {
+  test('of a living process: shown, and not released', async () => {
+    await using place = await databaseBesideStore();
+    const config = await writeConfig(place.at('c.yml'), { ...place, more: ['owner: game-7', 'lease-ttl: 5s'] });
+    await using program = startProgram(['replicate', '-config', config]);
+    await program.says(/snapshot stored/);
+    for (const where of [[place.url], [place.database, '-config', config]]) {
+      const [lease, ...others] = await show(where[0] ?? '', ...where.slice(1));
+      expect(others).toEqual([]);
+      expect(lease).toMatchObject({
+        prefix: '',
+        head: { owner: 'game-7', released: false, ttlSeconds: 5, process: { pid: program.pid, seen: 'alive' } },
+      });
+    }
+    const { stdout } = await runWell(['lease', 'show', place.url]);
+    expect(stdout).toMatch(new RegExp(`held by +process ${program.pid} on .*it runs on this machine`));
+    await runBadly(['lease', 'release', place.url], { code: 11, says: [/it lives/, /Stop it/] });
+    program.kill('SIGTERM');
+    expect((await program.ended()).code).toBe(0);
+    expect(await show(place.url)).toMatchObject([
+      { mode: 'exclusive', head: { released: true, position: { tx: '299' } } },
+    ]);
+    expect((await runWell(['lease', 'release', place.url])).stdout).toMatch(/released before/);
+  });
+
+  test('of a killed process: released, and continued in a generation of its own', async () => {
+    await using place = await databaseBesideStore(null);
+    const growing = new GrowingDatabase(place.database, await readDatabase(vectorDirectory('v2-small')));
+    await growing.create();
+    while (growing.lastTx < 120n) await growing.writeCommit();
+    await using program = startProgram(['replicate', place.database, place.url]);
+    await program.until(
+      async () => (await readStored(place.store)).generations.at(-1)?.objects.at(-1)?.last === 120n,
+      'all to be stored',
+    );
+    program.kill('SIGKILL');
+    await program.ended();
+    const dead = await readHead(place.store);
+    expect(await show(place.url)).toMatchObject([{ head: { process: { seen: 'dead' }, released: false } }]);
+    const { stdout } = await runWell(['lease', 'release', place.url]);
+    expect(stdout).toMatch(/proven dead/);
+    expect(stdout).toMatch(/goes on at once behind transaction 120/);
+    const head = await readHead(place.store);
+    expect(head).toMatchObject({ owner: dead.owner, released: true, position: { tx: '120' } });
+    expect(head.generation).not.toBe(dead.generation);
+
+    await growing.finish();
+    await runWell(['replicate', '-once', place.database, place.url]);
+    const stored = await readStored(place.store);
+    expect(stored.generations.map(({ name }) => name)).toEqual([dead.generation, head.generation]);
+    const line = lineOf(stored, head.generation);
+    expect(line.faults).toEqual([]);
+    const segments = await readLineSegments(place.store, line);
+    for (const { name, bytes } of (await readDatabase(place.database)).segments) {
+      expect(segments.get(name.slice(0, 20))?.equals(bytes), name).toBe(true);
+    }
+  });
+
+  test('of a process that cannot be seen: released after a whole ttl of silence, refused when it renews', async () => {
+    await using place = await databaseBesideStore();
+    await runWell(['replicate', '-once', place.database, place.url]);
+    await holdFromElsewhere(place.store);
+    expect(await show(place.url)).toMatchObject([{ mode: null, head: { process: { seen: 'unknown' } } }]);
+    await using watching = startProgram(['lease', 'release', place.url]);
+    await watching.says(/cannot be proven dead/);
+    await holdFromElsewhere(place.store, { renewedAt: micros(1n) });
+    const refused = await watching.ended();
+    expect(refused.code, refused.stderr).toBe(11);
+    expect(refused.stdout + refused.stderr).toMatch(/belongs to owner/);
+
+    const { stdout } = await runWell(['lease', 'release', '-json', place.url]);
+    expect(JSON.parse(stdout)).toMatchObject({
+      destinations: [{ leases: [{ outcome: 'released', because: 'expired', position: { tx: '299' } }] }],
+    });
+    expect(await readHead(place.store)).toMatchObject({ released: true, position: { tx: '299' } });
+  });
+
+  test('where there is no backup', async () => {
+    await using place = await databaseBesideStore();
+    for (const verb of ['show', 'release']) {
+      await runBadly(['lease', verb, place.url], { code: 10, says: [/there is no backup in/] });
+      await runBadly(['lease', verb], { code: 2, says: [/takes DB_DIR or URL/] });
+    }
+    expect((await runProgram(['lease'])).code).toBe(2);
+  });
+});
