@@ -36,6 +36,8 @@ describe('proof of death', () => {
   });
 });
 
+const MODULE = JSON.stringify(fileURLToPath(new URL('process-identity.ts', import.meta.url)));
+
 /** The words of another user in whose /proc our own processes are hidden. */
 function hiddenFromOthers(script: string): { status: number | null; said: string } {
   const hidden =
@@ -49,14 +51,13 @@ function hiddenFromOthers(script: string): { status: number | null; said: string
 
 function whyNotHidden(): string | null {
   if (process.getuid?.() !== 0) return 'only root may mount a /proc that hides processes';
-  const { status, said } = hiddenFromOthers('');
+  const { status, said } = hiddenFromOthers(`await import(${MODULE})`);
   return status === 0 ? null : `no /proc that hides processes can be mounted here: ${said.trim()}`;
 }
 
 testNeeding({ missing: whyNotHidden() })('a process that /proc hides is not dead', () => {
-  const module = fileURLToPath(new URL('process-identity.ts', import.meta.url));
   const { status, said } = hiddenFromOthers(`
-    const { isProvenDead } = await import(${JSON.stringify(module)});
+    const { isProvenDead } = await import(${MODULE});
     const { access } = await import('node:fs/promises');
     const self = ${JSON.stringify(self)};
     const isHidden = await access('/proc/${self.pid}/stat').then(() => false, () => true);
