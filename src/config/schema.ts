@@ -73,7 +73,7 @@ export type WrittenDatabase = z.output<typeof databaseSchema>;
 /** The file's shape. Its input is what is written, its output what `load.ts` makes a Config of. */
 export const configSchema = z.strictObject({
   addr: option(listenAddress().optional(), {
-    description: 'HOST:PORT where /livez, /readyz and /metrics are served.',
+    description: 'HOST:PORT where /livez, /readyz, /metrics and /events (the last lines of the log) are served.',
     example: '127.0.0.1:9090',
     defaultNote: 'not served',
   }),

@@ -7,14 +7,15 @@ import type { ReplicaClient } from '../replica/replica-client.ts';
 import { meteredClient } from '../replica/wrap/metered.ts';
 import { retryingClient } from '../replica/wrap/retrying.ts';
 
-export interface DestinationOptions {
-  readonly requestTimeoutMs: number;
-  /** Make the root directory of a `file:` store. */
-  readonly create?: boolean;
+export interface PatienceOptions {
   /** After how long without any answer a one-shot command gives up; null: never. */
   readonly giveUpAfterMs: number | null;
   readonly clock: Clock;
   readonly log: Log;
+}
+
+export interface DestinationOptions extends PatienceOptions {
+  readonly requestTimeoutMs: number;
 }
 
 export interface Destination {
@@ -22,13 +23,19 @@ export interface Destination {
   readonly counters: () => StoreCounters;
 }
 
-export async function openDestination(url: string, options: DestinationOptions): Promise<Destination> {
-  const { requestTimeoutMs, create = false, giveUpAfterMs, clock, log } = options;
-  const metered = meteredClient(await openReplicaClient(url, { requestTimeoutMs, create }), { clock });
+/** Counts and retries of its own around a store's client. */
+export function destinationOf(store: ReplicaClient, { giveUpAfterMs, clock, log }: PatienceOptions): Destination {
+  const metered = meteredClient(store, { clock });
   const client = retryingClient(metered.client, {
     clock,
     log,
     ...(giveUpAfterMs === null ? {} : { giveUpAfterMs }),
   });
   return { client, counters: metered.counters };
+}
+
+/** For commands that ask one destination. @throws ConfigurationError */
+export async function openDestination(url: string, options: DestinationOptions): Promise<Destination> {
+  const { requestTimeoutMs } = options;
+  return destinationOf(await openReplicaClient(url, { requestTimeoutMs }), options);
 }

@@ -1,5 +1,6 @@
 /** Metrics and health over HTTP. Loaded only where an address is configured: together they cost 11 MB of memory. */
-import type { DatabaseStatus, StoreCounters } from '../core/status.ts';
+import type { DatabaseStatus, ServerImageStatus, StoreCounters } from '../core/status.ts';
+import type { LogEvent } from '../observe/event-ring.ts';
 import { type HttpServer, serveHttp } from '../observe/http.ts';
 import { createMetrics } from '../observe/metrics.ts';
 import { readProcessFacts } from '../observe/process-facts.ts';
@@ -7,12 +8,15 @@ import { readProcessFacts } from '../observe/process-facts.ts';
 export interface ServeOptions {
   readonly addr: { readonly host: string; readonly port: number };
   readonly databases: () => readonly DatabaseStatus[];
+  readonly images: () => readonly ServerImageStatus[];
   readonly stores: () => readonly StoreCounters[];
+  /** The last lines of the log, oldest first. */
+  readonly events: () => readonly LogEvent[];
   readonly version: string;
 }
 
 /** @throws ConfigurationError when the address cannot be listened on */
-export function serve({ addr, databases, stores, version }: ServeOptions): Promise<HttpServer> {
-  const metrics = createMetrics({ version, databases, stores, process: readProcessFacts });
-  return serveHttp({ addr, databases, metrics, version });
+export function serve({ addr, databases, images, stores, events, version }: ServeOptions): Promise<HttpServer> {
+  const metrics = createMetrics({ version, databases, images, stores, process: readProcessFacts });
+  return serveHttp({ addr, databases, images, events, metrics, version });
 }

@@ -1,4 +1,4 @@
-/** Runs services side by side: one that fails is reported and leaves the others running. */
+/** Runs services side by side, as they come and go: one that fails is reported and leaves the others running. */
 import { errorMessage, ReplicateError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Service } from '../core/service.ts';
@@ -9,22 +9,64 @@ export interface Outcome {
   readonly error: unknown;
 }
 
-/** Resolves when all have ended. */
-export function runAll(
-  services: readonly Service[],
-  { signal, log }: { signal: AbortSignal; log: Log },
-): Promise<readonly Outcome[]> {
-  return Promise.all(
-    services.map(async (service): Promise<Outcome> => {
-      try {
-        await service.run(signal);
-        return { service: service.name, error: null };
-      } catch (error) {
-        logFailure(log, service.name, error);
-        return { service: service.name, error };
-      }
-    }),
-  );
+export interface RunOptions {
+  /** Asked when the service has ended: whether what its own services end with stands for it. Default: no. */
+  readonly isContainer?: () => boolean;
+  /** Asked when the service has ended: whether how it ended is of no concern any more. Default: it is of concern. */
+  readonly isForgotten?: () => boolean;
+}
+
+export interface SupervisorOptions {
+  /** Ends all services at once. */
+  readonly signal: AbortSignal;
+  readonly log: Log;
+}
+
+const never = (): boolean => false;
+
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #running = new Set<Service>();
+  readonly #outcomes: Outcome[] = [];
+  #draining = false;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+  }
+
+  /** What became of those that have ended and count. */
+  get outcomes(): readonly Outcome[] {
+    return this.#outcomes;
+  }
+
+  /** Asks all services to finish, those too that begin from now on. */
+  drain(): void {
+    this.#draining = true;
+    for (const service of this.#running) service.drain();
+  }
+
+  /** Resolves when the service has ended, whatever with. */
+  async run(service: Service, { isContainer = never, isForgotten = never }: RunOptions = {}): Promise<Outcome> {
+    const { signal, log } = this.#options;
+    this.#running.add(service);
+    if (this.#draining) service.drain();
+    let error: unknown = null;
+    try {
+      await service.run(signal);
+    } catch (thrown) {
+      error = thrown;
+    } finally {
+      this.#running.delete(service);
+    }
+    const outcome = { service: service.name, error };
+    if (isForgotten()) {
+      if (error !== null) log.info(`${service.name} has ended`, { reason: errorMessage(error) });
+      return outcome;
+    }
+    if (error !== null) logFailure(log, service.name, error);
+    if (error !== null || !isContainer()) this.#outcomes.push(outcome);
+    return outcome;
+  }
 }
 
 function logFailure(log: Log, service: string, error: unknown): void {

@@ -3,7 +3,7 @@
  * make nothing unready. Every combination of the facts is decided.
  */
 import { describe, expect, test } from 'vitest';
-import type { DatabaseState, DatabaseStatus } from '../core/status.ts';
+import type { DatabaseState, DatabaseStatus, ServerImageState, ServerImageStatus } from '../core/status.ts';
 import { micros } from '../core/types.ts';
 import { type Fitness, judgeHealth } from './health.ts';
 
@@ -72,5 +72,43 @@ test('the worst database decides, and each is named with its reason', () => {
 
 test('waiting databases alone are ready; none at all is still starting', () => {
   expect(judgeHealth([{ ...base, state: 'waiting', storeAnswered: false }])).toMatchObject({ ready: true });
-  expect(judgeHealth([])).toEqual({ ready: false, health: 'starting', databases: [] });
+  expect(judgeHealth([])).toEqual({ ready: false, health: 'starting', databases: [], servers: [] });
+});
+
+const image: ServerImageStatus = {
+  dataDirectory: '/stdb',
+  destination: 'file:///backup',
+  state: 'watching',
+  storeAnswered: true,
+  generation: null,
+  leaseMode: null,
+  lastImage: null,
+  imagesStored: 0,
+  programsStored: 0,
+  pendingSeconds: 0,
+  lastSuccess: micros(10n),
+  lastError: null,
+};
+
+describe('a server’s own files', () => {
+  const states: [ServerImageState, boolean, number, Fitness, boolean][] = [
+    ['waiting', false, 0, 'waiting', true],
+    ['starting', false, 0, 'starting', false],
+    ['starting', true, 0, 'ok', true],
+    ['copying', true, 300, 'ok', true],
+    ['copying', true, 301, 'degraded', true],
+    ['watching', true, 0, 'ok', true],
+    ['stopped', true, 0, 'stopped', false],
+  ];
+  test.each(states)('%s, answered %s, %i s pending', (state, storeAnswered, pendingSeconds, fitness, ready) => {
+    const health = judgeHealth([base], [{ ...image, state, storeAnswered, pendingSeconds }]);
+    expect([health.health, health.ready]).toEqual([fitness, ready]);
+    expect(health.servers[0]?.reason === null).toBe(fitness === 'ok');
+    expect(health.databases[0]?.health).toBe('ok');
+  });
+
+  test('an error after the last success', () => {
+    const [one] = judgeHealth([], [{ ...image, lastError: failed(11n) }]).servers;
+    expect(one).toMatchObject({ health: 'degraded', reason: 'STORE_UNAVAILABLE: no answer' });
+  });
 });

@@ -1,37 +1,51 @@
 /** Whether the service is fit, from what the engines say of themselves. Pure. */
-import type { DatabaseStatus } from '../core/status.ts';
+import type { DatabaseStatus, ServerImageStatus } from '../core/status.ts';
 
 /** A lag above this is worth a word; it makes nothing unready, because a restart would not shorten it. */
 export const LAG_DEGRADED_SECONDS = 60;
+/** The same for a server's own files, which are seldom urgent and may be written to for a while. */
+export const IMAGE_LAG_DEGRADED_SECONDS = 300;
 
 export type Fitness = 'ok' | 'waiting' | 'starting' | 'degraded' | 'stopped';
 
-export interface DatabaseHealth {
-  readonly database: string;
-  readonly destination: string;
+interface Judgement {
   readonly health: Fitness;
   /** Why it is not ok; null where it is. */
   readonly reason: string | null;
 }
 
+export interface DatabaseHealth extends Judgement {
+  readonly database: string;
+  readonly destination: string;
+}
+
+/** Of a server's own files. */
+export interface ServerHealth extends Judgement {
+  readonly dataDirectory: string;
+  readonly destination: string;
+}
+
 export interface Health {
   /** What `/readyz` answers: 200 or 503. */
   readonly ready: boolean;
-  /** The worst of the databases. */
+  /** The worst of all. */
   readonly health: Fitness;
   readonly databases: readonly DatabaseHealth[];
+  readonly servers: readonly ServerHealth[];
 }
 
 /** From best to worst. */
 const ORDER: readonly Fitness[] = ['ok', 'waiting', 'degraded', 'starting', 'stopped'];
 
-const errorText = ({ lastError }: DatabaseStatus): string =>
+/** What databases and images have in common. */
+type CommonStatus = Pick<DatabaseStatus, 'storeAnswered' | 'lastError' | 'lastSuccess'>;
+
+const errorText = ({ lastError }: CommonStatus): string =>
   lastError ? `${lastError.code}: ${lastError.message}` : 'no error was told';
 
-function judge(status: DatabaseStatus): Pick<DatabaseHealth, 'health' | 'reason'> {
-  const { state, storeAnswered, lastError, lastSuccess, lagSeconds } = status;
-  if (state === 'stopped') return { health: 'stopped', reason: errorText(status) };
-  if (state === 'waiting') return { health: 'waiting', reason: 'the database has no commit log yet' };
+/** Null where nothing speaks against it. */
+function judgeStore(status: CommonStatus): Judgement | null {
+  const { storeAnswered, lastError, lastSuccess } = status;
   if (!storeAnswered) {
     const why = lastError ? ` (${errorText(status)})` : '';
     return { health: 'starting', reason: `the destination has not answered yet${why}` };
@@ -39,20 +53,47 @@ function judge(status: DatabaseStatus): Pick<DatabaseHealth, 'health' | 'reason'
   if (lastError && (lastSuccess === null || lastError.at > lastSuccess)) {
     return { health: 'degraded', reason: errorText(status) };
   }
+  return null;
+}
+
+function judge(status: DatabaseStatus): Judgement {
+  const { state, lagSeconds } = status;
+  if (state === 'stopped') return { health: 'stopped', reason: errorText(status) };
+  if (state === 'waiting') return { health: 'waiting', reason: 'the database has no commit log yet' };
+  const store = judgeStore(status);
+  if (store) return store;
   if (lagSeconds > LAG_DEGRADED_SECONDS) {
     return { health: 'degraded', reason: `${Math.round(lagSeconds)} s of commits are not stored yet` };
   }
   return { health: 'ok', reason: null };
 }
 
-/** Without any database the service is still starting. */
-export function judgeHealth(statuses: readonly DatabaseStatus[]): Health {
+function judgeImages(status: ServerImageStatus): Judgement {
+  const { state, pendingSeconds } = status;
+  if (state === 'stopped') return { health: 'stopped', reason: errorText(status) };
+  if (state === 'waiting') return { health: 'waiting', reason: 'no server has made its files there yet' };
+  const store = judgeStore(status);
+  if (store) return store;
+  if (pendingSeconds > IMAGE_LAG_DEGRADED_SECONDS) {
+    return { health: 'degraded', reason: `changes of ${Math.round(pendingSeconds)} s are in no image yet` };
+  }
+  return { health: 'ok', reason: null };
+}
+
+/** Without anything to judge the service is still starting. */
+export function judgeHealth(statuses: readonly DatabaseStatus[], images: readonly ServerImageStatus[] = []): Health {
   const databases = statuses.map((status) => ({
     database: status.database,
     destination: status.destination,
     ...judge(status),
   }));
-  const worst = Math.max(...databases.map(({ health }) => ORDER.indexOf(health)), databases.length === 0 ? 3 : 0);
+  const servers = images.map((status) => ({
+    dataDirectory: status.dataDirectory,
+    destination: status.destination,
+    ...judgeImages(status),
+  }));
+  const all = [...databases, ...servers];
+  const worst = Math.max(...all.map(({ health }) => ORDER.indexOf(health)), all.length === 0 ? 3 : 0);
   const health = ORDER[worst] ?? 'starting';
-  return { ready: health !== 'starting' && health !== 'stopped', health, databases };
+  return { ready: health !== 'starting' && health !== 'stopped', health, databases, servers };
 }

@@ -5,8 +5,9 @@
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ConfigurationError } from '../core/errors.ts';
-import type { DatabaseStatus, StoreCounters } from '../core/status.ts';
+import type { DatabaseStatus, ServerImageStatus, StoreCounters } from '../core/status.ts';
 import { crc32cValue, micros, txOffset } from '../core/types.ts';
+import type { LogEvent } from './event-ring.ts';
 import { type HttpServer, serveHttp } from './http.ts';
 import { createMetrics } from './metrics.ts';
 import { readProcessFacts } from './process-facts.ts';
@@ -17,6 +18,7 @@ const status: DatabaseStatus = {
   state: 'streaming',
   storeAnswered: true,
   generation: '00000001-8c0ffee0',
+  leaseMode: 'advisory',
   local: { tx: txOffset(120), crc: crc32cValue(1), time: micros(5n) },
   stored: { tx: txOffset(100), crc: crc32cValue(2), time: micros(4n) },
   lagTransactions: 20,
@@ -47,16 +49,26 @@ const store: StoreCounters = {
 };
 
 let databases: DatabaseStatus[];
+let images: ServerImageStatus[];
+let events: LogEvent[];
 let server: HttpServer;
 
 const metrics = createMetrics({
   databases: () => databases,
+  images: () => images,
   stores: () => [store],
   process: readProcessFacts,
   version: '1.2.3',
 });
 const start = (port = 0) =>
-  serveHttp({ addr: { host: '127.0.0.1', port }, databases: () => databases, metrics, version: '1.2.3' });
+  serveHttp({
+    addr: { host: '127.0.0.1', port },
+    databases: () => databases,
+    images: () => images,
+    events: () => events,
+    metrics,
+    version: '1.2.3',
+  });
 const get = (path: string) => fetch(`http://127.0.0.1:${server.address.port}${path}`);
 
 /** Sample lines by name and labels; checks the shape of each line. */
@@ -72,6 +84,8 @@ function parseMetrics(text: string): Map<string, number> {
 
 beforeEach(async () => {
   databases = [status];
+  images = [];
+  events = [];
   server = await start();
 });
 afterEach(() => server.close());
@@ -99,6 +113,54 @@ test('/ tells what there is, other paths are not found, nothing is written', asy
   expect(post.status).toBe(404);
 });
 
+test('/events gives the last lines of the log, one document a line', async () => {
+  events = [
+    { time: '2026-11-21T07:40:10.000Z', level: 'info', message: 'one', facts: { tx: '7' } },
+    { time: '2026-11-21T07:40:11.000Z', level: 'warn', message: 'two\nlines', facts: {} },
+  ];
+  const answer = await get('/events');
+  expect(answer.headers.get('content-type')).toBe('application/x-ndjson');
+  const lines = (await answer.text()).trimEnd().split('\n');
+  expect(lines.map((line) => JSON.parse(line) as LogEvent)).toEqual(events);
+});
+
+const imageStatus: ServerImageStatus = {
+  dataDirectory: '/stdb/data',
+  destination: 's3://bucket/p',
+  state: 'watching',
+  storeAnswered: true,
+  generation: '00000001-8c0ffee0',
+  leaseMode: 'exclusive',
+  lastImage: micros(2_500_000n),
+  imagesStored: 2,
+  programsStored: 5,
+  pendingSeconds: 0,
+  lastSuccess: micros(3_000_000n),
+  lastError: null,
+};
+
+test("/readyz and /metrics tell of servers' own files", async () => {
+  images = [imageStatus, { ...imageStatus, dataDirectory: '/other', state: 'stopped', lastImage: null }];
+  const answer = await get('/readyz');
+  expect(answer.status).toBe(503);
+  expect(await answer.json()).toMatchObject({
+    databases: [{ health: 'ok' }],
+    servers: [
+      { dataDirectory: '/stdb/data', health: 'ok' },
+      { health: 'stopped', reason: 'no error was told' },
+    ],
+  });
+  const samples = parseMetrics(await (await get('/metrics')).text());
+  const labels = 'server="/stdb/data",destination="s3://bucket/p"';
+  expect(samples.get(`stdb_replicate_image_timestamp_seconds{${labels}}`)).toBe(2.5);
+  expect(samples.get(`stdb_replicate_images_total{${labels}}`)).toBe(2);
+  expect(samples.get(`stdb_replicate_programs_total{${labels}}`)).toBe(5);
+  expect(samples.get(`stdb_replicate_server_state{${labels},state="watching"}`)).toBe(1);
+  expect(samples.has('stdb_replicate_image_timestamp_seconds{server="/other",destination="s3://bucket/p"}')).toBe(
+    false,
+  );
+});
+
 describe('/metrics', () => {
   const labels = '{database="/stdb/replicas/1",destination="s3://bucket/p"}';
 
@@ -117,6 +179,7 @@ describe('/metrics', () => {
       [`stdb_replicate_database_state${labels.replace('}', ',state="streaming"}')}`, 1],
       [`stdb_replicate_database_state${labels.replace('}', ',state="stopped"}')}`, 0],
       [`stdb_replicate_last_error_timestamp_seconds${labels.replace('}', ',code="STORE_UNAVAILABLE"}')}`, 1],
+      [`stdb_replicate_lease_guarded${labels}`, 0],
       ['stdb_replicate_store_requests_total{destination="s3://bucket/p",operation="put"}', 4],
       ['stdb_replicate_store_sent_bytes_total{destination="s3://bucket/p",operation="put"}', 3064],
       ['stdb_replicate_store_errors_total{destination="s3://bucket/p",operation="list"}', 1],
@@ -151,7 +214,14 @@ describe('binding', () => {
   });
 
   test('an address that is not of this machine is one too', async () => {
-    const started = serveHttp({ addr: { host: '192.0.2.1', port: 0 }, databases: () => [], metrics, version: '0' });
+    const started = serveHttp({
+      addr: { host: '192.0.2.1', port: 0 },
+      databases: () => [],
+      images: () => [],
+      events: () => [],
+      metrics,
+      version: '0',
+    });
     await expect(started).rejects.toBeInstanceOf(ConfigurationError);
   });
 

@@ -4,13 +4,17 @@ import { Hono } from 'hono';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server } from 'node:http';
 import { ConfigurationError, systemCode } from '../core/errors.ts';
-import type { DatabaseStatus } from '../core/status.ts';
+import type { DatabaseStatus, ServerImageStatus } from '../core/status.ts';
+import type { LogEvent } from './event-ring.ts';
 import { judgeHealth } from './health.ts';
 import type { Metrics } from './metrics.ts';
 
 export interface HttpOptions {
   readonly addr: { readonly host: string; readonly port: number };
   readonly databases: () => readonly DatabaseStatus[];
+  readonly images: () => readonly ServerImageStatus[];
+  /** The last lines of the log, oldest first; without secrets. */
+  readonly events: () => readonly LogEvent[];
   readonly metrics: Metrics;
   readonly version: string;
 }
@@ -26,16 +30,16 @@ const CONNECTIONS_MAX = 64;
 const REQUEST_TIMEOUT_MS = 10_000;
 const CLOSE_GRACE_MS = 1_000;
 
-function routes({ databases, metrics, version }: HttpOptions): Hono {
+function routes({ databases, images, events, metrics, version }: HttpOptions): Hono {
   const app = new Hono();
   app.get('/', (context) =>
     context.text(
-      `stdb-replicate ${version}\n\n/livez    200 while the program runs\n/readyz   200 once every destination has answered, 503 when a database stopped\n/metrics  for Prometheus\n`,
+      `stdb-replicate ${version}\n\n/livez    200 while the program runs\n/readyz   200 once every destination has answered, 503 when a database stopped\n/metrics  for Prometheus\n/events   the last lines of the log\n`,
     ),
   );
   app.get('/livez', (context) => context.text('ok\n'));
   app.get('/readyz', (context) => {
-    const health = judgeHealth(databases());
+    const health = judgeHealth(databases(), images());
     return context.body(`${JSON.stringify(health, null, 2)}\n`, health.ready ? 200 : 503, {
       'content-type': 'application/json',
       'cache-control': 'no-store',
@@ -44,7 +48,19 @@ function routes({ databases, metrics, version }: HttpOptions): Hono {
   app.get('/metrics', async (context) =>
     context.body(await metrics.render(), 200, { 'content-type': metrics.contentType, 'cache-control': 'no-store' }),
   );
-  app.notFound((context) => context.text('not found: there are /livez, /readyz and /metrics\n', 404));
+  app.get('/events', (context) =>
+    context.body(
+      events()
+        .map((event) => `${JSON.stringify(event)}\n`)
+        .join(''),
+      200,
+      {
+        'content-type': 'application/x-ndjson',
+        'cache-control': 'no-store',
+      },
+    ),
+  );
+  app.notFound((context) => context.text('not found: there are /livez, /readyz, /metrics and /events\n', 404));
   return app;
 }
 

@@ -2,12 +2,21 @@
  * The metrics, in the text format of Prometheus. All are made from what the engines tell when somebody scrapes: nothing
  * counts or ticks in between. Offsets are u64 and lose precision above 2^53, as every number there does.
  */
-import { Counter, Gauge, Registry } from 'prom-client';
-import type { DatabaseState, DatabaseStatus, StoreCounters, StoreOperation } from '../core/status.ts';
+import { Registry } from 'prom-client';
+import type {
+  DatabaseState,
+  DatabaseStatus,
+  ServerImageStatus,
+  StoreCounters,
+  StoreOperation,
+} from '../core/status.ts';
+import { imageDefinitions } from './image-metrics.ts';
+import { type Labels, type MetricDefinition, registerMetric, type Sample } from './metric-definition.ts';
 import type { ProcessFacts } from './process-facts.ts';
 
 export interface MetricsSources {
   readonly databases: () => readonly DatabaseStatus[];
+  readonly images: () => readonly ServerImageStatus[];
   readonly stores: () => readonly StoreCounters[];
   readonly process: () => Promise<ProcessFacts>;
   readonly version: string;
@@ -19,48 +28,15 @@ export interface Metrics {
   render(): Promise<string>;
 }
 
-type Labels = Readonly<Record<string, string>>;
-type Sample = readonly [labels: Labels, value: number];
-
 const STATES: readonly DatabaseState[] = ['waiting', 'starting', 'streaming', 'stopped'];
 const OPERATIONS: readonly StoreOperation[] = ['put', 'get', 'head', 'list', 'delete'];
-
-interface Definition {
-  readonly name: string;
-  readonly help: string;
-  readonly kind: 'gauge' | 'counter';
-  readonly labels: readonly string[];
-  readonly samples: () => readonly Sample[] | Promise<readonly Sample[]>;
-}
-
-function register(registry: Registry, { name, help, kind, labels, samples }: Definition): void {
-  const base = { name: `stdb_replicate_${name}`, help, labelNames: [...labels], registers: [registry] };
-  if (kind === 'gauge') {
-    const gauge = new Gauge({
-      ...base,
-      async collect() {
-        this.reset();
-        for (const [labelled, value] of await samples()) gauge.set(labelled, value);
-      },
-    });
-    return;
-  }
-  // The engines hold the totals: a scrape replaces what the last one showed.
-  const counter = new Counter({
-    ...base,
-    async collect() {
-      this.reset();
-      for (const [labelled, value] of await samples()) counter.inc(labelled, value);
-    },
-  });
-}
 
 /** One sample for each database and destination that has a value. */
 function databaseDefinition(
   { databases }: MetricsSources,
-  [kind, name, help]: readonly [Definition['kind'], string, string],
+  [kind, name, help]: readonly [MetricDefinition['kind'], string, string],
   value: (status: DatabaseStatus) => number | bigint | null | undefined,
-): Definition {
+): MetricDefinition {
   const samples = (): Sample[] =>
     databases().flatMap((status) => {
       const found = value(status);
@@ -70,11 +46,11 @@ function databaseDefinition(
   return { kind, name, help, labels: ['database', 'destination'], samples };
 }
 
-function databaseDefinitions(sources: MetricsSources): Definition[] {
+function databaseDefinitions(sources: MetricsSources): MetricDefinition[] {
   const one = (
-    what: readonly [Definition['kind'], string, string],
+    what: readonly [MetricDefinition['kind'], string, string],
     value: (status: DatabaseStatus) => number | bigint | null | undefined,
-  ): Definition => databaseDefinition(sources, what, value);
+  ): MetricDefinition => databaseDefinition(sources, what, value);
   return [
     one(['gauge', 'local_tx_offset', 'Last transaction of the checked local log.'], ({ local }) => local?.tx),
     one(['gauge', 'stored_tx_offset', 'Last transaction of the unbroken stored log.'], ({ stored }) => stored?.tx),
@@ -108,7 +84,7 @@ function databaseDefinitions(sources: MetricsSources): Definition[] {
   ];
 }
 
-function stateDefinitions({ databases }: MetricsSources): Definition[] {
+function stateDefinitions({ databases }: MetricsSources): MetricDefinition[] {
   const base = ({ database, destination }: DatabaseStatus): Labels => ({ database, destination });
   return [
     {
@@ -118,6 +94,14 @@ function stateDefinitions({ databases }: MetricsSources): Definition[] {
       labels: ['database', 'destination', 'state'],
       samples: () =>
         databases().flatMap((s) => STATES.map((state) => [{ ...base(s), state }, Number(s.state === state)] as const)),
+    },
+    {
+      kind: 'gauge',
+      name: 'lease_guarded',
+      help: 'Whether the store keeps two writers apart (1), or nothing but reading does (0).',
+      labels: ['database', 'destination'],
+      samples: () =>
+        databases().flatMap((s) => (s.leaseMode ? [[base(s), Number(s.leaseMode === 'exclusive')] as const] : [])),
     },
     {
       kind: 'gauge',
@@ -132,8 +116,12 @@ function stateDefinitions({ databases }: MetricsSources): Definition[] {
   ];
 }
 
-function storeDefinitions({ stores }: MetricsSources): Definition[] {
-  const one = (name: string, help: string, field: keyof StoreCounters['operations'][StoreOperation]): Definition => ({
+function storeDefinitions({ stores }: MetricsSources): MetricDefinition[] {
+  const one = (
+    name: string,
+    help: string,
+    field: keyof StoreCounters['operations'][StoreOperation],
+  ): MetricDefinition => ({
     kind: 'counter',
     name,
     help,
@@ -152,8 +140,13 @@ function storeDefinitions({ stores }: MetricsSources): Definition[] {
   ];
 }
 
-function processDefinitions({ process, version }: MetricsSources): Definition[] {
-  const one = (kind: Definition['kind'], name: string, help: string, field: keyof ProcessFacts): Definition => ({
+function processDefinitions({ process, version }: MetricsSources): MetricDefinition[] {
+  const one = (
+    kind: MetricDefinition['kind'],
+    name: string,
+    help: string,
+    field: keyof ProcessFacts,
+  ): MetricDefinition => ({
     kind,
     name,
     help,
@@ -173,9 +166,10 @@ export function createMetrics(sources: MetricsSources): Metrics {
   const definitions = [
     ...stateDefinitions(sources),
     ...databaseDefinitions(sources),
+    ...imageDefinitions(sources),
     ...storeDefinitions(sources),
     ...processDefinitions(sources),
   ];
-  for (const definition of definitions) register(registry, definition);
+  for (const definition of definitions) registerMetric(registry, definition);
   return { contentType: registry.contentType, render: () => registry.metrics() };
 }
