@@ -15,9 +15,7 @@ import type { Service } from '../../core/service.ts';
 import type { ServerImageStatus } from '../../core/status.ts';
 import type { ImageReplica } from '../../layout/image-manifest.ts';
 import { isExtraName } from '../../layout/image-path.ts';
-import { SERVER_PREFIX } from '../../layout/server-keys.ts';
 import type { ReplicaClient } from '../../replica/replica-client.ts';
-import { prefixedClient } from '../../replica/wrap/prefixed.ts';
 import type { Writer } from '../writer.ts';
 import { ImagePass } from './image-pass.ts';
 import { startImages, type StartedImages } from './image-start.ts';
@@ -41,8 +39,10 @@ export interface ServerImageReplicatorOptions {
   /** Stored below `extra/`, names unique. */
   readonly extraFiles: readonly ExtraFile[];
   readonly files: ReadableFiles;
-  /** Of the destination's root. */
+  /** Of the destination's root, where format.json lies. */
   readonly client: ReplicaClient;
+  /** The same destination below `SERVER_PREFIX`. */
+  readonly serverClient: ReplicaClient;
   readonly writer: Writer;
   readonly leaseTtlMs: number;
   /** May take the head of another owner. Default false. */
@@ -69,10 +69,10 @@ export class ServerImageReplicator implements Service {
   readonly #drain = new AbortController();
 
   constructor(options: ServerImageReplicatorOptions) {
-    const { dataDirectory, client, clock, extraFiles } = options;
+    const { dataDirectory, client, serverClient, clock, extraFiles } = options;
     requireExtraNames(extraFiles);
-    this.#client = prefixedClient(client, SERVER_PREFIX);
-    this.name = `${dataDirectory} → ${this.#client.url}`;
+    this.#client = serverClient;
+    this.name = `${dataDirectory} → ${serverClient.url}`;
     this.#options = options;
     this.#status = new ServerImageStatusKeeper({ dataDirectory, destination: client.url }, { clock });
   }
@@ -170,8 +170,9 @@ export class ServerImageReplicator implements Service {
     try {
       return await turns.turn({ signal });
     } catch (error) {
-      if (this.#options.once || !(error instanceof LocalFileError)) throw error;
-      return { settled: false, waitMs: turns.afterLocalFailure(error) };
+      if (!(error instanceof LocalFileError)) throw error;
+      // A single pass ends with it, once the head is released.
+      return { settled: this.#options.once, waitMs: turns.afterLocalFailure(error) };
     }
   }
 
