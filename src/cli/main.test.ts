@@ -16,7 +16,6 @@ beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'stdb-cli-'));
   config = join(root, 'c.yml');
   await writeFile(config, `dbs: [{path: "${root}/db", replica: {url: "file://${root}/absent-store"}}]\n`);
-  copyVector('server-2.8', join(root, 'server'));
   await mkdir(join(root, 'empty-store'));
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
@@ -61,6 +60,11 @@ describe('help', () => {
       '-o',
       '-config',
       '-generation',
+      '-replica-id',
+      '-partial',
+      '-uid',
+      '-gid',
+      '-mode',
       '-if-db-not-exists',
       '-if-replica-exists',
       '-dry-run',
@@ -251,17 +255,28 @@ describe('what a command names', () => {
     ]);
   });
 
-  test.each([['replicate', '-once'], ['restore']])(
-    '%s of a server data directory names the databases in it',
-    async (...argv) => {
-      const server = join(root, 'server');
-      const positionals = argv[0] === 'restore' ? [server] : [server, `file://${root}/empty-store`];
-      const { code, stderr } = await runMain([...argv, ...positionals]);
-      expect(code).toBe(2);
-      expect(stderr).toContain(`error: ${server} is a whole server data directory, not one database\n`);
-      expect(stderr).toContain(`${server}/replicas/1, ${server}/replicas/3`);
-    },
-  );
+  test('a replica directory of a server that the configuration names', async () => {
+    const { code, stderr } = await runMain(['restore', '-config', config, '-replica-id', '3', `${root}/db/replicas/1`]);
+    expect([code, stderr]).toEqual([2, `error: ${root}/db/replicas/1 is not the directory of replica 3\n`]);
+  });
+
+  test.each([
+    ['-replica-id', 'x'],
+    ['-replica-id', '18446744073709551616'],
+    ['-uid', '-1'],
+    ['-gid', 'users'],
+    ['-mode', '0650'],
+    ['-mode', '1777'],
+  ])('restore %s %s', async (flag, value) => {
+    const { code, stderr } = await runMain([
+      'restore',
+      `${flag}=${value}`,
+      '-o',
+      `${root}/out`,
+      `file://${root}/store`,
+    ]);
+    expect([code, stderr.split(' ', 2)]).toEqual([2, ['error:', `${flag}:`]]);
+  });
 
   test('a URL that is none', async () => {
     const { code, stderr } = await runMain(['restore', '-o', `${root}/out`, 'ftp://host/x']);

@@ -54,7 +54,8 @@ export function formatPlain(progress: RestoreProgress, { bytesPerSecond, etaMs }
   const bytes = `${humanBytes(progress.bytesDone)} of ${humanBytes(progress.bytesTotal)}`;
   const pace = bytesPerSecond === 0 ? [] : [`${humanBytes(bytesPerSecond)}/s`];
   const left = etaMs === null ? [] : [`${humanDuration(Math.max(1000, etaMs))} left`];
-  return [PHASES.fetch, percent.padStart(5), bytes, ...pace, ...left].join('  ');
+  const what = progress.database === undefined ? PHASES.fetch : `${PHASES.fetch} ${progress.database}`;
+  return [what, percent.padStart(5), bytes, ...pace, ...left].join('  ');
 }
 
 /** The same behind a bar, cut to the terminal's width. */

@@ -13,7 +13,7 @@ export interface RestoreOutcome extends RestoreReport {
 /** 1970: the line's time before any commit that has one. */
 const isKnownTime = (time: Micros): boolean => time > 0n;
 
-function formatPoint({ position }: RestoreOutcome, now: Micros): string {
+export function formatPoint({ position }: RestoreReport, now: Micros): string {
   if (position === null) return 'unknown';
   const when = isKnownTime(position.time)
     ? `of ${humanTime(position.time)}, ${humanAge(ageSeconds(position.time, now))}`
@@ -23,7 +23,7 @@ function formatPoint({ position }: RestoreOutcome, now: Micros): string {
 
 const rate = (bytes: number, ms: number): string => (ms < 1 ? '' : ` (${humanBytes((bytes * 1000) / ms)}/s)`);
 
-function formatBase({ snapshot, segments, plan }: RestoreOutcome): string {
+export function formatBase({ snapshot, segments, plan }: RestoreReport): string {
   const objects = plan?.snapshot ? `, ${counted(plan.snapshot.objects, 'object')}` : '';
   const base = snapshot === null ? 'no snapshot: the whole log' : `snapshot ${snapshot}${objects}`;
   return `${base}; ${counted(segments, 'segment')} of the log`;
@@ -52,23 +52,28 @@ export function formatRestore(outcome: RestoreOutcome, now: Micros): string {
 
 /** The document of `-json`. */
 export function restoreDocument(outcome: RestoreOutcome, now: Micros): Record<string, unknown> {
-  const { position, snapshot, plan, durationMs } = outcome;
+  const { target, source } = outcome;
+  const { outcome: what, ...rest } = reportDocument(outcome, now);
+  return { outcome: what, target, source, ...rest };
+}
+
+/** What is told of one database, alone or among others. */
+export function reportDocument(report: RestoreReport, now: Micros): Record<string, unknown> {
+  const { position, snapshot, plan, durationMs } = report;
   const known = position !== null && isKnownTime(position.time);
   return {
-    outcome: outcome.outcome,
-    target: outcome.target,
-    source: outcome.source,
-    generation: outcome.generation,
-    databaseIdentity: outcome.databaseIdentity,
+    outcome: report.outcome,
+    generation: report.generation,
+    databaseIdentity: report.databaseIdentity,
     tx: position?.tx.toString() ?? null,
     time: known ? isoTime(position.time) : null,
     ageSeconds: known ? ageSeconds(position.time, now) : null,
     snapshot: snapshot?.toString() ?? null,
-    segments: outcome.segments,
-    plainBytes: outcome.plainBytes,
-    fetchedBytes: outcome.fetchedBytes,
+    segments: report.segments,
+    plainBytes: report.plainBytes,
+    fetchedBytes: report.fetchedBytes,
     durationMs: Math.round(durationMs),
-    warnings: outcome.warnings,
+    warnings: report.warnings,
     plan: plan && {
       snapshotObjects: plan.snapshot?.objects ?? null,
       snapshotPlainBytes: plan.snapshot?.plainBytes ?? null,

@@ -1,10 +1,10 @@
 /** `restore` */
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import type { Config } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
-import { EXIT, NoBackupError, UsageError } from '../core/errors.ts';
+import { EXIT, NoBackupError } from '../core/errors.ts';
+import type { RestoreCommandReport } from '../daemon/restore-command.ts';
 import {
   act,
   type CommandFacts,
@@ -17,15 +17,23 @@ import {
 import { interruptible } from './interrupt.ts';
 import { type Io, writeJson, writeText } from './io.ts';
 import { parseChoice, parseCount, parseDurationFlag } from './parse-flags.ts';
-import { isUrl, requireDatabase } from './places.ts';
+import { isUrl } from './places.ts';
 import { ProgressDisplay } from './progress.ts';
-import { formatRestore, type RestoreOutcome, restoreDocument } from './restore-summary.ts';
+import { parseMode, parseOwnerId } from './restore-owner.ts';
+import { parseReplicaIdFlag, placeOfDirectory, placeOfUrl, type RestorePlace } from './restore-place.ts';
+import { formatServerRestore, serverRestoreDocument } from './restore-server-summary.ts';
+import { formatRestore, restoreDocument } from './restore-summary.ts';
 import { loadForCommand, openSessionLog, type Session } from './session.ts';
 
 interface Flags {
   readonly config?: string;
   readonly o?: string;
   readonly generation?: string;
+  readonly replicaId?: string;
+  readonly partial?: true;
+  readonly uid?: string;
+  readonly gid?: string;
+  readonly mode?: string;
   readonly ifDbNotExists?: true;
   readonly ifReplicaExists?: true;
   readonly dryRun?: true;
@@ -40,13 +48,22 @@ const PARALLELISM_MAX = 64;
 
 const facts: CommandFacts = {
   name: 'restore',
-  summary: 'Restore the newest recovery point of a database.',
+  summary: 'Restore the newest recovery point of a database or a whole server.',
   usage: '[flags] DB_DIR | URL',
-  description: `Restores a database to its newest recovery point and proves every byte of it on the way. The directory appears
-whole or not at all; a directory that holds anything is never touched. Stop the server of that database first.
+  description: `Restores a database, or a whole server data directory with all of its databases, to the newest recovery point and
+proves every byte of it on the way. The directory appears whole or not at all; a directory that holds anything is never
+touched. Stop the server first.
 
-DB_DIR is a database's path in the configuration: it is restored there, or into -o.
+DB_DIR is a path in the configuration, or a replica directory in one: it is restored there, or into -o. With several
+destinations all are asked, and the one that reaches furthest is taken; they must agree as far as they all go.
 URL is a destination, s3://bucket/prefix or file:///path: it is restored into -o, without a configuration.
+
+A whole server comes back as its newest image (metadata.toml, config.toml, control-db, programs, extra files) whose
+databases can all be restored, and each database to its own newest point. A server's signing keys lie outside of its
+data directory by default: without the same keys, clients must log in anew.
+
+What is written belongs to whom the target belongs, or the directory above it, with the same mode; never writable for
+everybody. -uid, -gid and -mode say otherwise. Files of an image keep the modes that they had.
 
 Exit codes: 0 restored, 2 usage or configuration, 10 no backup there, 14 corruption, 15 no such recovery point,
 16 the target is not empty or in use, 75 the store cannot be reached.`,
@@ -56,6 +73,8 @@ Exit codes: 0 restored, 2 usage or configuration, 10 no backup there, 14 corrupt
       'stdb-replicate restore -if-db-not-exists -if-replica-exists /stdb/data/replicas/1',
       'before a server starts: restore if nothing is there',
     ],
+    ['stdb-replicate restore -o /stdb/data s3://my-backups/server-0', 'a whole server data directory'],
+    ['stdb-replicate restore -replica-id 3 -o /tmp/three s3://my-backups/server-0', 'one database of a server'],
     ['stdb-replicate restore -dry-run -o /tmp/try s3://my-backups/game-0', 'what would be restored?'],
   ],
 };
@@ -63,7 +82,21 @@ Exit codes: 0 restored, 2 usage or configuration, 10 no backup there, 14 corrupt
 const flagOptions = (): Option[] => [
   new Option('-o <DIR>', 'Restore into this directory. It must be absent or empty.'),
   configFileOption(),
-  new Option('--generation <G>', 'Restore the line that ends with this generation: its name, or its number.'),
+  new Option(
+    '--generation <G>',
+    'Restore the line that ends with this generation: its name, or its number. Of a whole server: that of its images.',
+  ),
+  new Option(
+    '--replica-id <N>',
+    'Restore this database of a server alone: into -o, which becomes its replica directory, or into DB_DIR/replicas/N.',
+  ),
+  new Option(
+    '--partial',
+    'Restore a server although databases of it have no recovery point. It will create these empty.',
+  ),
+  new Option('--uid <N>', 'Owner of what is written. Default: whose the target is, or the directory above it.'),
+  new Option('--gid <N>', 'Group of what is written. Default: as for -uid.'),
+  new Option('--mode <MODE>', 'Mode of directories, as 0750; files get it without x. Default: as for -uid.'),
   new Option('--if-db-not-exists', 'Do nothing, successfully, when the target already holds a database.'),
   new Option('--if-replica-exists', 'Do nothing, successfully, when there is no backup.'),
   new Option('--dry-run', 'Say what would be restored, and write nothing.'),
@@ -80,41 +113,31 @@ const flagOptions = (): Option[] => [
   new Option('--json', 'Print the result as one JSON document on stdout.'),
 ];
 
-interface Place {
+interface Place extends RestorePlace {
   readonly config: Config;
-  readonly url: string;
-  readonly target: string;
 }
 
-async function findPlace(session: Session, command: Command, { config: file, o }: Flags): Promise<Place> {
-  const source = command.args[0] ?? '';
-  if (isUrl(source)) {
-    if (o === undefined) {
-      throw new UsageError('a URL says where from, and -o DIR where to: -o is missing', { hint: helpHint(command) });
-    }
+async function findPlace(session: Session, command: Command, { config: file, o, ...flags }: Flags): Promise<Place> {
+  const given = { source: command.args[0] ?? '', o, replicaId: parseReplicaIdFlag(flags.replicaId) };
+  if (isUrl(given.source)) {
+    const place = placeOfUrl(given, helpHint(command));
     const { config } = await loadForCommand(session, { config: file, fileless: true });
-    return { config, url: source, target: resolve(o) };
-  }
-  const { findReplicaDirectories } = await import('../daemon/replica-directories.ts');
-  const inside = await findReplicaDirectories(resolve(source));
-  if (inside !== null) {
-    throw new UsageError(`${resolve(source)} is a whole server data directory, not one database`, {
-      hint:
-        inside.length === 0
-          ? 'Name the directory of one database: …/replicas/ID.'
-          : `Name one of: ${inside.join(', ')}.`,
-    });
+    return { config, ...place };
   }
   const { config, file: read } = await loadForCommand(session, { config: file });
-  const database = requireDatabase(config, source, read);
-  return { config, url: database.replicas[0]?.url ?? '', target: o === undefined ? database.path : resolve(o) };
+  return { config, ...placeOfDirectory(config, given, { file: read }) };
 }
 
-async function tell(io: Io, outcome: RestoreOutcome, json: boolean): Promise<void> {
+async function tell(io: Io, report: RestoreCommandReport & { target: string }, json: boolean): Promise<void> {
   const now = systemClock.now();
-  if (json) await writeJson(io.stdout, restoreDocument(outcome, now));
+  if (json) {
+    const isServer = report.kind === 'server';
+    await writeJson(io.stdout, isServer ? serverRestoreDocument(report, now) : restoreDocument(report, now));
+    return;
+  }
+  const text = report.kind === 'server' ? formatServerRestore(report, now) : formatRestore(report, now);
   // A plan is what was asked for; the end of a restore is news about it.
-  else await writeText(outcome.outcome === 'planned' ? io.stdout : io.stderr, `${formatRestore(outcome, now)}\n`);
+  await writeText(report.outcome === 'planned' ? io.stdout : io.stderr, `${text}\n`);
 }
 
 export function restoreCommand(session: Session): Command {
@@ -124,7 +147,12 @@ export function restoreCommand(session: Session): Command {
     const mode = parseChoice('progress', flags.progress, PROGRESS_MODES);
     const parallelism = parseCount('parallelism', flags.parallelism, { min: 1, max: PARALLELISM_MAX });
     const giveUpAfterMs = parseDurationFlag('give-up-after', flags.giveUpAfter);
-    const { config, url, target } = await findPlace(session, command, flags);
+    const ownership = {
+      uid: parseOwnerId('uid', flags.uid),
+      gid: parseOwnerId('gid', flags.gid),
+      mode: parseMode(flags.mode),
+    };
+    const { config, urls, target, replicaId } = await findPlace(session, command, flags);
     const { io } = session;
     const { runRestore } = await import('../daemon/restore-command.ts');
     using display = new ProgressDisplay({ mode, stream: io.stderr, monotonic: () => systemClock.monotonic() });
@@ -133,8 +161,11 @@ export function restoreCommand(session: Session): Command {
       const message = `the restore was stopped: ${target} was left as it was`;
       const report = await interruptible(io, { message }, (signal) =>
         runRestore({
-          url,
+          urls,
           target,
+          replicaId,
+          partial: flags.partial ?? false,
+          ownership,
           dryRun: flags.dryRun ?? false,
           ifDatabaseAbsent: flags.ifDbNotExists ?? false,
           generation: flags.generation,

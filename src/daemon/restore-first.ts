@@ -26,8 +26,8 @@ export async function restoreFirst({ config, giveUpAfterMs, log, signal }: Resto
   for (const { path, replicas } of config.dbs) {
     const own = config.dbs.length > 1 ? log.child({ database: path }) : log;
     try {
-      const { outcome, position, source, warnings } = await runRestore({
-        url: replicas[0]?.url ?? '',
+      const report = await runRestore({
+        urls: replicas.map(({ url }) => url),
         target: path,
         dryRun: false,
         ifDatabaseAbsent: true,
@@ -39,9 +39,11 @@ export async function restoreFirst({ config, giveUpAfterMs, log, signal }: Resto
         progress: () => undefined,
         signal,
       });
-      for (const warning of warnings) own.warn(warning);
-      if (outcome === 'exists') own.info(`${path} holds a database: nothing is restored`);
-      else own.info(`${path} was restored`, { source, tx: position?.tx ?? null });
+      const { source } = report;
+      if (report.outcome === 'exists') own.info(`${path} holds a database: nothing is restored`);
+      else if (report.kind === 'database')
+        own.info(`${path} was restored`, { source, tx: report.position?.tx ?? null });
+      else own.info(`${path} was restored`, { source, replicas: report.replicas.length });
     } catch (error) {
       if (!(error instanceof NoBackupError)) throw error;
       own.info(`${path} has no backup yet: a first start`, { url: error.facts['url'] ?? null });

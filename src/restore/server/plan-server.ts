@@ -1,5 +1,5 @@
 /** Finds the image that a server is rebuilt from, and a plan for each of its databases: reads what the choice asks for. */
-import { CorruptionError, NoBackupError, ReplicateError, UnrecoverablePointError } from '../../core/errors.ts';
+import { CorruptionError, NoBackupError, type ReplicateError, UnrecoverablePointError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import { decodeImageManifest, IMAGE_MANIFEST_BYTES_MAX, type ImageManifest } from '../../layout/image-manifest.ts';
 import { formatTimestamp } from '../../layout/time.ts';
