@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RanMain, runMain } from '../../test/support/fake-io.ts';
-import { copyVector } from '../../test/vectors/vectors.ts';
 
 let root: string;
 let config: string;
