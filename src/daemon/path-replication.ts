@@ -66,12 +66,14 @@ export class PathReplication implements Replication {
     const { clock, once } = this.#context;
     const awake = AbortSignal.any([signal, this.#drain.signal]);
     for (let waits = 0; ; waits += 1) {
+      // Told to end while it waits, it looks once more: a server that has just ended may have made its first database.
+      const isLastLook = this.#drain.signal.aborted;
       const found = await this.#look();
       if (found === 'replica' || found === 'server') return found;
+      if (isLastLook) return null;
       if (once) throw new ConfigurationError(`there is no database in ${this.#place.path}`);
       this.#say(found, waits);
       await clock.sleep(WAIT_MS, { signal: awake }).catch(() => signal.throwIfAborted());
-      if (this.#drain.signal.aborted) return null;
     }
   }
 

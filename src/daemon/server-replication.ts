@@ -117,10 +117,11 @@ export class ServerReplication implements Replication {
     for (const replica of this.#replicas.values()) await this.#begin(replica);
     this.#keep(supervisor.run(this.#images));
     const awake = AbortSignal.any([signal, this.#drain.signal]);
-    while (!awake.aborted) {
+    // Told to end, it looks once more: a server that has just ended may have made a database since the last look.
+    do {
       await clock.sleep(LOOK_MS, { signal: awake }).catch(() => undefined);
-      if (!awake.aborted) await this.#look();
-    }
+      if (!signal.aborted) await this.#look();
+    } while (!awake.aborted);
   }
 
   /** Finds out which databases there are. In the service a directory that cannot be read is looked at again. */

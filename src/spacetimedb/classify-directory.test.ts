@@ -47,6 +47,7 @@ test('a server that has not made a database yet', async () => {
 test('empty, absent and other', async () => {
   expect(await classifyDirectory(diskFiles, directory)).toEqual({ kind: 'empty' });
   mkdirSync(join(directory, 'lost+found'));
+  writeFileSync(join(directory, 'config.toml'), '');
   expect(await classifyDirectory(diskFiles, directory)).toEqual({ kind: 'empty' });
   expect(await classifyDirectory(diskFiles, join(directory, 'nothing'))).toEqual({ kind: 'absent' });
   writeFileSync(join(directory, 'file'), '');

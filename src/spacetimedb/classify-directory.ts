@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { ReadableFiles } from '../core/readable-files.ts';
 import { CLOG_DIR, METADATA_FILE, parseReplicaId, REPLICAS_DIR } from './file-names.ts';
 import { readingFrom } from './reading-from.ts';
+import { CONFIG_FILE } from './server-files.ts';
 
 export type DirectoryKind =
   /** One database: it has `clog/`. */
@@ -11,13 +12,13 @@ export type DirectoryKind =
   | { readonly kind: 'server'; readonly replicas: readonly string[] }
   /** Nothing has that name. */
   | { readonly kind: 'absent' }
-  /** A directory without content: a database may come to be here. `lost+found` is no content. */
+  /** A directory without content: a database may come to be here. `lost+found` and a server's `config.toml` are none. */
   | { readonly kind: 'empty' }
   /** Not a directory, or one with another content. */
   | { readonly kind: 'other' };
 
-/** Of a fresh file system that is mounted at the path. */
-const LOST_AND_FOUND = 'lost+found';
+/** Of a fresh file system that is mounted at the path, and what a server reads or writes before all else. */
+const NO_CONTENT: ReadonlySet<string> = new Set(['lost+found', CONFIG_FILE]);
 
 /** @throws LocalFileError when the directory cannot be read, which is not absence */
 export function classifyDirectory(files: ReadableFiles, path: string): Promise<DirectoryKind> {
@@ -30,8 +31,7 @@ export function classifyDirectory(files: ReadableFiles, path: string): Promise<D
     if (names.has(REPLICAS_DIR) || names.has(METADATA_FILE)) {
       return { kind: 'server', replicas: await listReplicas(files, join(path, REPLICAS_DIR)) };
     }
-    names.delete(LOST_AND_FOUND);
-    return { kind: names.size === 0 ? 'empty' : 'other' };
+    return { kind: [...names].every((name) => NO_CONTENT.has(name)) ? 'empty' : 'other' };
   });
 }
 
