@@ -71,9 +71,11 @@ const io: Io = {
   stderr: process.stderr,
   signals: {
     onSignal(handler, names = SIGNALS) {
-      for (const name of names) process.on(name, handler);
+      // Node gives the signal's number as well, which a handler must not take for a word of ours.
+      const listener = (signal: NodeJS.Signals): void => handler(signal);
+      for (const name of names) process.on(name, listener);
       return () => {
-        for (const name of names) process.removeListener(name, handler);
+        for (const name of names) process.removeListener(name, listener);
       };
     },
   },

@@ -37,7 +37,7 @@ export class DatabaseReplication implements Replication, Disposable {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    using _ = this;
+    using _ = this.#memory;
     await this.#replicator.run(signal);
   }
 

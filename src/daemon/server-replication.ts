@@ -196,9 +196,13 @@ export class ServerReplication implements Replication {
       hint: `Its backup stays in ${root.url}; \`restore -replica-id ${replicaId}\` brings it back.`,
     });
     replica.gone = true;
-    // One that has stopped already has nothing left to end.
-    if (state === 'stopped') this.#replicas.delete(path);
-    else replication.drain();
+    if (state !== 'stopped') {
+      replication.drain();
+      return;
+    }
+    // What it stopped for is gone with it.
+    this.#replicas.delete(path);
+    this.#context.supervisor.forget(replication);
   }
 
   #keep(work: Promise<unknown>): void {

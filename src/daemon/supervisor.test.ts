@@ -72,4 +72,8 @@ test('what is forgotten is told, and in no outcome', async () => {
   await supervisor.run(failing, { isForgotten: () => true });
   expect(lines).toEqual([['failing has ended', { reason: 'bad bytes' }]]);
   expect(endings(supervisor)).toEqual([]);
+  await supervisor.run(failing);
+  expect(endings(supervisor)).toEqual([['failing', false]]);
+  supervisor.forget(failing);
+  expect(endings(supervisor)).toEqual([]);
 });

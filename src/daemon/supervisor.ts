@@ -27,7 +27,7 @@ const never = (): boolean => false;
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #running = new Set<Service>();
-  readonly #outcomes: Outcome[] = [];
+  readonly #outcomes = new Map<Service, Outcome>();
   #draining = false;
 
   constructor(options: SupervisorOptions) {
@@ -36,7 +36,12 @@ export class Supervisor {
 
   /** What became of those that have ended and count. */
   get outcomes(): readonly Outcome[] {
-    return this.#outcomes;
+    return [...this.#outcomes.values()];
+  }
+
+  /** How this service ended is of no concern any more. */
+  forget(service: Service): void {
+    this.#outcomes.delete(service);
   }
 
   /** Asks all services to finish, those too that begin from now on. */
@@ -64,7 +69,7 @@ export class Supervisor {
       return outcome;
     }
     if (error !== null) logFailure(log, service.name, error);
-    if (error !== null || !isContainer()) this.#outcomes.push(outcome);
+    if (error !== null || !isContainer()) this.#outcomes.set(service, outcome);
     return outcome;
   }
 }

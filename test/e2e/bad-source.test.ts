@@ -61,16 +61,6 @@ describe('one pass over what is no database', () => {
     });
     expect(await listKeys(place.store)).toEqual([]);
   });
-
-  test.each([['-once'], []])('a whole server data directory names the databases in it %s', async (...flags) => {
-    await using place = await databaseBesideStore(null);
-    const data = vectorDirectory('server-2.8');
-    await runBadly(['replicate', ...flags, data, place.url], {
-      code: 2,
-      says: [/is a whole server data directory/, new RegExp(`${data}/replicas/1, ${data}/replicas/3`)],
-    });
-    expect(await listKeys(place.store)).toEqual([]);
-  });
 });
 
 describe('no permission', () => {
