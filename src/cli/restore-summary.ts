@@ -54,7 +54,7 @@ export function formatRestore(outcome: RestoreOutcome, now: Micros): string {
 export function restoreDocument(outcome: RestoreOutcome, now: Micros): Record<string, unknown> {
   const { target, source } = outcome;
   const { outcome: what, ...rest } = reportDocument(outcome, now);
-  return { outcome: what, target, source, ...rest };
+  return { kind: 'database', outcome: what, target, source, ...rest };
 }
 
 /** What is told of one database, alone or among others. */

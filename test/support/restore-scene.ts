@@ -89,6 +89,11 @@ export class RestoreScene implements AsyncDisposable {
     expect(await readdir(this.root)).toEqual([]);
   }
 
+  /** For another restore of the same store. */
+  async clear(): Promise<void> {
+    await rm(this.target, { recursive: true });
+  }
+
   /** The scene's client, with `get` asked of a test. */
   spying(get: (key: string, options: GetOptions | undefined) => Promise<StoredObject>): ReplicaClient {
     const { client } = this;

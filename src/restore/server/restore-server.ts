@@ -50,6 +50,7 @@ export async function restoreServer(options: RestoreServerOptions): Promise<Serv
 }
 
 interface WrittenReplica {
+  /** With the plan that was followed in the end. */
   readonly replica: PlannedReplica;
   readonly written: FollowedPlan;
 }
@@ -151,7 +152,7 @@ class ServerRun {
     await staging.publish();
     this.#progress.enter('done');
     if (staging.ownerWarning !== null) this.#warn(staging.ownerWarning);
-    const report = this.report('restored', plan);
+    const report = this.report('restored', { ...plan, replicas: written.map(({ replica }) => replica) });
     const replicas = report.replicas.map((replica, index): ReplicaReport => {
       const { end: position, segments, plainBytes } = (written[index] as WrittenReplica).written;
       return { ...replica, position, segments, plainBytes };
@@ -192,7 +193,7 @@ class ServerRun {
       const written = await database.follow(async (now) => {
         await makeDirectory(directory);
         try {
-          return await database.write(now, { directory, system });
+          return { plan: now, ...(await database.write(now, { directory, system })) };
         } catch (error) {
           await removeAfter(directory, error);
           throw error;
@@ -200,7 +201,7 @@ class ServerRun {
       });
       for (const warning of written.warnings) database.warn(warning);
       this.#progress.finish({ bytes: plan.workBytes, objects: plan.workObjects });
-      done.push({ replica, written });
+      done.push({ replica: { ...replica, plan: written.plan }, written });
     }
     await fsyncDirectory(parent);
     return done;

@@ -31,6 +31,7 @@ export interface WriteImageOptions {
   readonly system: TargetSystem;
   /** Its client's keys are relative to `server/`. */
   readonly fetch: FetchOptions;
+  /** With the bytes of a file, and 0 for a program. */
   readonly onFile: (plainBytes: number) => void;
 }
 
@@ -59,7 +60,8 @@ export async function writeImage(options: WriteImageOptions): Promise<WrittenIma
     await tree.make(dirname(part.path));
     await writeFile(part, await unpack(part, bytes), options);
     plainBytes += part.plainBytes;
-    onFile(part.plainBytes);
+    // A program's length is told by nothing but itself: it cannot be part of what was announced.
+    onFile(part.mode === null ? 0 : part.plainBytes);
   }
   await tree.sync();
   return { plainBytes };
