@@ -19,6 +19,8 @@ export type ProxyMode =
   | { readonly kind: 'reset-request'; readonly bytes: number }
   /** The server does what it was asked for; the answer is lost in a reset. */
   | { readonly kind: 'reset-response' }
+  /** A request whose line matches stops there: half of it at the server, or all of it and the answer held back. */
+  | { readonly kind: 'stop-at'; readonly line: RegExp; readonly when: 'half-sent' | 'done' }
   /** So many bytes a second from the client to the server, on each connection. */
   | { readonly kind: 'throttle'; readonly bytesPerSecond: number }
   /** Each request is answered with this text, and the connection is closed. */
@@ -46,6 +48,8 @@ export class TcpProxy implements AsyncDisposable {
   #mode: ProxyMode = PASS;
   /** Requests whose first bytes came, in whatever mode. */
   requests = 0;
+  /** Requests that were stopped (`stop-at`). */
+  stopped = 0;
 
   /**
    * @param target `http://host:port`; nobody listens before `open`
@@ -104,8 +108,9 @@ export class TcpProxy implements AsyncDisposable {
       // Whatever ends one side ends the other: there is nobody to tell.
       socket.on('error', () => other.destroy()).on('close', () => this.#close(socket, other));
     }
-    void this.#upstream(near, far, sent);
-    void this.#downstream(near, far);
+    const held = { line: '' };
+    void this.#upstream({ near, far, sent, held });
+    void this.#downstream({ near, far, held });
   }
 
   #close(socket: Socket, other: Socket): void {
@@ -113,11 +118,15 @@ export class TcpProxy implements AsyncDisposable {
     other.destroySoon();
   }
 
-  async #upstream(near: Socket, far: Socket, sent: Buffer[]): Promise<void> {
+  async #upstream({ near, far, sent, held }: Connection & { readonly sent: Buffer[] }): Promise<void> {
     let requestBytes = 0;
+    let line = '';
     for await (const piece of piecesOf(near)) {
-      const isRequest = REQUEST_LINE.test(piece.subarray(0, 4096).toString('latin1'));
+      const begun = REQUEST_LINE.exec(piece.subarray(0, 4096).toString('latin1'))?.[0];
+      const isRequest = begun !== undefined;
       if (isRequest) {
+        line = begun;
+        held.line = line;
         this.requests += 1;
         requestBytes = 0;
       }
@@ -126,6 +135,11 @@ export class TcpProxy implements AsyncDisposable {
       const mode = this.#mode;
       if (mode.kind === 'hang' || (mode.kind === 'hang-after' && requestBytes > mode.bytes))
         return near.pause(), undefined;
+      if (mode.kind === 'stop-at' && mode.when === 'half-sent' && mode.line.test(line)) {
+        await write(far, piece.subarray(0, Math.ceil(piece.byteLength / 2)));
+        this.stopped += 1;
+        return near.pause(), undefined;
+      }
       if (mode.kind === 'answer') {
         if (isRequest) near.end(mode.text);
         continue;
@@ -141,10 +155,15 @@ export class TcpProxy implements AsyncDisposable {
     far.end();
   }
 
-  async #downstream(near: Socket, far: Socket): Promise<void> {
+  async #downstream({ near, far, held }: Connection): Promise<void> {
     for await (const piece of piecesOf(far)) {
-      const { kind } = this.#mode;
+      const mode = this.#mode;
+      const { kind } = mode;
       if (kind === 'hang' || kind === 'hang-after') return far.pause(), undefined;
+      if (mode.kind === 'stop-at' && mode.when === 'done' && mode.line.test(held.line)) {
+        this.stopped += 1;
+        return far.pause(), undefined;
+      }
       if (kind === 'reset-response') {
         near.resetAndDestroy();
         return;
@@ -157,6 +176,13 @@ export class TcpProxy implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.cut();
   }
+}
+
+interface Connection {
+  readonly near: Socket;
+  readonly far: Socket;
+  /** The newest request of the connection. */
+  readonly held: { line: string };
 }
 
 /** The bytes of a socket; a broken one ends. */
