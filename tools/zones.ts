@@ -56,5 +56,8 @@ export const ZONES: readonly Zone[] = [
   { dir: 'testing', imports: ['core', 'replica', 'replica/contract', 'replica/memory', 'replica/wrap'] },
 ];
 
+/** Folders of a room that has grown: under the rules of the room, whose files they may import and be imported by. */
+export const PARTS = ['replicate/server', 'restore/server', 'restore/sources'];
+
 /** What the program never imports, wherever it stands. */
 export const NEVER = ['vitest', 'fast-check', 'testcontainers', 'stdb-replicate'];

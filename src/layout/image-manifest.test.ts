@@ -26,7 +26,9 @@ const ascending = <T extends string | bigint>(values: readonly T[]): T[] =>
   [...new Set(values)].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
 const path = fc.oneof(
   fc.constantFrom('metadata.toml', 'config.toml', 'control-db/db', 'control-db/conf', 'control-db/blobs/7'),
-  fc.constantFrom('id_ecdsa', 'id ecdsa.pub', '"quoted"', 'ключ', '😀').map((name) => `extra/${name}`),
+  fc
+    .constantFrom('id_ecdsa', 'id ecdsa.pub', '"quoted"', '\u043a\u043b\u044e\u0447', '\u{1f600}')
+    .map((name) => `extra/${name}`),
 );
 const file = fc.record({
   bytes: fc.integer({ min: 0, max: IMAGE_FILE_BYTES_MAX }),

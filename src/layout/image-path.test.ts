@@ -14,7 +14,7 @@ test.each([
   'extra/id_ecdsa.pub',
   'extra/key of the server.pem',
   'extra/.env',
-  'extra/ключ',
+  'extra/\u043a\u043b\u044e\u0447',
 ])('may be a file: %s', (path) => {
   expect(isImageFilePath(path)).toBe(true);
 });

@@ -1,4 +1,4 @@
-/** Invariant: what FORMAT.md says of server data directories is what the code makes. */
+/** Invariant: what FORMAT-SERVER.md says is what the code makes. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { crc32cValue, micros, txOffset } from '../core/types.ts';
@@ -7,8 +7,7 @@ import { IMAGE_PATH_PARTS_MAX } from './image-path.ts';
 import { makeGenerationName, parseKey } from './keys.ts';
 import { parseRootKey, parseServerKey } from './server-keys.ts';
 
-const page = readFileSync(new URL('./FORMAT.md', import.meta.url), 'utf8');
-const section = page.split(/^## /m).find((part) => part.startsWith('Server data directories\n')) ?? '';
+const section = readFileSync(new URL('./FORMAT-SERVER.md', import.meta.url), 'utf8');
 
 function table(number: number): string[][] {
   const blocks = section.split(/\n(?!\|)/).map((block) => block.split('\n').filter((line) => line.startsWith('|')));

@@ -1,5 +1,5 @@
 /**
- * Invariant: the commands of FORMAT.md for a server data directory, run as they stand there with ordinary tools, bring
+ * Invariant: the commands of FORMAT-SERVER.md, run as they stand there with ordinary tools, bring
  * back its files, modes, empty directories and programs; and the hash in an image's name is what the page says it is of.
  */
 import { execFile, execFileSync } from 'node:child_process';
@@ -12,9 +12,8 @@ import { readBody } from '../../src/replica/replica-client.ts';
 import { testNeeding } from '../support/named-skip.ts';
 import { ServerScene } from '../support/server-scene.ts';
 
-const page = readFileSync(new URL('../../src/layout/FORMAT.md', import.meta.url), 'utf8');
-const section = page.split(/^## /m).find((part) => part.startsWith('Server data directories\n')) ?? '';
-const script = [...section.matchAll(/^```bash server\n(.*?)^```$/gms)].map(([, block]) => block).join('');
+const section = readFileSync(new URL('../../src/layout/FORMAT-SERVER.md', import.meta.url), 'utf8');
+const script = [...section.matchAll(/^```bash\n(.*?)^```$/gms)].map(([, block]) => block).join('');
 const hashed = /`(jq -cj .*? manifest\.json)`/.exec(section)?.[1] ?? '';
 
 function missingTool(): string | null {

@@ -4,7 +4,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { ZONES } from '../../tools/zones.ts';
+import { PARTS, ZONES } from '../../tools/zones.ts';
 import { projectFiles, ROOT, readProjectFile } from './repository.ts';
 import { RULES } from './rules.ts';
 
@@ -47,8 +47,8 @@ describe('sources', () => {
     ).toEqual([]);
   });
 
-  test('stand in a room of the table of zones, and in no room of a room but a store', () => {
-    const rooms = new Set(ZONES.map(({ dir }) => `src/${dir}`));
+  test('stand in a room of the table of zones, and in no room of a room but a store or a named part', () => {
+    const rooms = new Set([...ZONES.map(({ dir }) => dir), ...PARTS].map((dir) => `src/${dir}`));
     const strays = sources.filter((path) => {
       const directory = dirname(path);
       return directory !== 'src' && !rooms.has(directory);
