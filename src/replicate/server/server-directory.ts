@@ -1,5 +1,6 @@
 /** Names in a server data directory that an image lists without holding them: its databases and its programs. */
 import { join } from 'node:path';
+import { systemCode } from '../../core/errors.ts';
 import type { ReadableFiles } from '../../core/readable-files.ts';
 import { CLOG_DIR, parseReplicaId, parseSegmentName, REPLICAS_DIR } from '../../spacetimedb/file-names.ts';
 import { readingFrom } from '../../spacetimedb/reading-from.ts';
@@ -25,7 +26,17 @@ export function listReplicaIds(files: ReadableFiles, dataDirectory: string): Pro
   });
 }
 
+/** One that cannot be read counts as one that holds some: its own replicator says what is wrong with it. */
 async function holdsCommits(files: ReadableFiles, clog: string): Promise<boolean> {
+  try {
+    return await findsCommits(files, clog);
+  } catch (error) {
+    if (systemCode(error) === null) throw error;
+    return true;
+  }
+}
+
+async function findsCommits(files: ReadableFiles, clog: string): Promise<boolean> {
   for (const name of (await files.list(clog)) ?? []) {
     if (parseSegmentName(name) === null) continue;
     const facts = await files.facts(join(clog, name));
