@@ -104,7 +104,8 @@ export const diskFiles: ReadableFiles = {
     return stats && factsOf(stats);
   },
   async open(path) {
-    const handle = await nullWhenAbsent(open(path, constants.O_RDONLY));
+    // A pipe in a file's place would keep a blocking open, and a thread of the few there are, waiting for ever.
+    const handle = await nullWhenAbsent(open(path, constants.O_RDONLY | constants.O_NONBLOCK));
     return handle && new DiskFile(path, handle);
   },
 };

@@ -44,7 +44,10 @@ export class OutageVoice {
     }
     this.#said = { level, atMs: this.#clock.monotonic() };
     if (refused)
-      this.#log.error('the store refuses what it allowed before: nothing is backed up until it is allowed again', all);
+      this.#log.error(
+        'the store refuses what it allowed before, or is not there: nothing is backed up until somebody mends that',
+        all,
+      );
     else if (level === 'warn') this.#log.warn('calls to the store fail; trying again', all);
     else
       this.#log.error(

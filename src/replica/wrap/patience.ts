@@ -11,6 +11,7 @@ import type { StoreOperation } from '../../core/status.ts';
 import {
   ObjectNotFoundError,
   PreconditionFailedError,
+  StoreNotFoundError,
   UnauthorizedError,
   UnavailableError,
 } from '../replica-client.ts';
@@ -124,12 +125,15 @@ export class Patience {
   }
 
   /**
-   * A service whose rights are taken away (keys rotated, a policy changed, a disk mounted read-only) goes on asking, since
-   * somebody will give them back; one that was never let do it has a mistake in its configuration, and stops.
+   * A service whose rights are taken away (keys rotated, a policy changed, a disk mounted read-only), or whose store is
+   * (a disk that is not mounted), goes on asking, since somebody will give them back; one that was never let do it has
+   * a mistake in its configuration, and stops.
    */
   #isRefusalInService(error: unknown, operation: StoreOperation): boolean {
     return (
-      error instanceof UnauthorizedError && this.#options.giveUpAfterMs === undefined && this.#allowed.has(operation)
+      (error instanceof UnauthorizedError || error instanceof StoreNotFoundError) &&
+      this.#options.giveUpAfterMs === undefined &&
+      this.#allowed.has(operation)
     );
   }
 

@@ -25,11 +25,12 @@ import {
 } from '../replica-client.ts';
 import { Patience, type RetryOptions, shouldRetry } from './patience.ts';
 import { getPatiently } from './resumable-get.ts';
+import { sameStoreClient } from './same-store.ts';
 
 export type { RetryOptions } from './patience.ts';
 
 export const retryingClient = (client: ReplicaClient, options: RetryOptions): ReplicaClient =>
-  new RetryingReplicaClient(client, options);
+  new RetryingReplicaClient(sameStoreClient(client), options);
 
 class RetryingReplicaClient implements ReplicaClient {
   readonly #inner: ReplicaClient;
