@@ -17,6 +17,7 @@ import type { ServerRestoreReport } from '../restore/server/server-report.ts';
 import { checkTargetOutsideStore, inspectTarget } from '../restore/target.ts';
 import { chooseDestination } from './choose-destination.ts';
 import { openDestination } from './destination.ts';
+import { isBackupWithoutDatabase, isServerWithoutDatabase } from './server-without-database.ts';
 
 export interface RestoreCommandOptions {
   /** All destinations of the database or server; of several the one that reaches furthest is taken. */
@@ -62,12 +63,10 @@ export async function runRestore(options: RestoreCommandOptions): Promise<Restor
     });
   }
   // No destination is asked where there is nothing to do, or no place to do it.
-  if (options.ifDatabaseAbsent && (await databaseExists(target))) {
-    const facts = { outcome: 'exists', fetchedBytes: 0, durationMs: 0, warnings: [] } as const;
-    return { kind: 'database', source: redactUrl(first), ...makeReport(null, facts) };
-  }
+  if (options.ifDatabaseAbsent && (await databaseExists(target))) return existing(redactUrl(first));
   for (const url of urls) await checkTargetOutsideStore(target, url);
-  await inspectTarget(target);
+  const isUnpublished = options.ifDatabaseAbsent && (await isServerWithoutDatabase(target));
+  if (!isUnpublished) await inspectTarget(target);
   await using opened = new AsyncDisposableStack();
   const clients: ReplicaClient[] = [];
   for (const url of urls) {
@@ -79,7 +78,16 @@ export async function runRestore(options: RestoreCommandOptions): Promise<Restor
     only !== undefined && clients.length === 1
       ? only
       : await chooseDestination(clients, { ...options, partial: options.partial ?? false });
+  if (isUnpublished) {
+    const budget = new ByteBudget(options.memoryBytes);
+    if (await isBackupWithoutDatabase(client, { ...options, budget, clock })) return existing(client.url);
+  }
   return await restoreFrom(client, { ...options, clock });
+}
+
+function existing(source: string): RestoreCommandReport {
+  const facts = { outcome: 'exists', fetchedBytes: 0, durationMs: 0, warnings: [] } as const;
+  return { kind: 'database', source, ...makeReport(null, facts) };
 }
 
 async function restoreFrom(
