@@ -240,6 +240,20 @@ describe('a service', () => {
     expect(writer.status()).toMatchObject({ state: 'stopped', pendingSeconds: 0, lastImage: images[2]?.image.time });
   });
 
+  test('an event brings the look long before its time', async () => {
+    await using scene = await ServerScene.open();
+    const writer = await scene.writer({ once: false, intervalMs: 600_000 });
+    const running = writer.run(new AbortController().signal);
+    await vi.waitFor(() => expect(writer.status()).toMatchObject({ state: 'watching', imagesStored: 1 }), 5_000);
+    scene.write('control-db/db', 'published');
+    await vi.waitFor(() => expect(writer.status()).toMatchObject({ state: 'watching', imagesStored: 2 }), 10_000);
+    scene.write('replicas/4/clog/00000000000000000000.stdb.log', 'x'.repeat(100));
+    await vi.waitFor(() => expect(writer.status()).toMatchObject({ state: 'watching', imagesStored: 3 }), 10_000);
+    writer.drain();
+    await running;
+    expect((await scene.images()).at(-1)?.manifest.replicas.map(({ replicaId }) => replicaId)).toEqual([1n, 3n, 4n]);
+  }, 30_000);
+
   test('a control-db that is gone ends no service, and no image without one is stored', async () => {
     await using scene = await ServerScene.open();
     const { log, said } = warnings();

@@ -5,7 +5,8 @@
  * Responsible for: the order of these. Not responsible for: what an image is (ImagePass), when one is due (ImageTurns),
  * the databases (a replicator each), retries of calls to the store (the client).
  */
-import { Backoff } from '../../core/backoff.ts';
+import { join } from 'node:path';
+import { type Bell, DirectoryBell } from '../../capture/directory-bell.ts';
 import type { ByteBudget } from '../../core/byte-budget.ts';
 import type { Clock } from '../../core/clock.ts';
 import { ConfigurationError, LocalFileError } from '../../core/errors.ts';
@@ -16,19 +17,20 @@ import type { ServerImageStatus } from '../../core/status.ts';
 import type { ImageReplica } from '../../layout/image-manifest.ts';
 import { isExtraName } from '../../layout/image-path.ts';
 import type { ReplicaClient } from '../../replica/replica-client.ts';
+import { REPLICAS_DIR } from '../../spacetimedb/file-names.ts';
+import { CONTROL_DB_DIR } from '../../spacetimedb/server-files.ts';
 import type { Writer } from '../writer.ts';
+import { ChangeAlarm } from './change-alarm.ts';
 import { ImagePass } from './image-pass.ts';
 import { startImages, type StartedImages } from './image-start.ts';
 import { ImageTurns, type TurnResult } from './image-turns.ts';
 import { ImageUploader } from './image-uploader.ts';
 import { ProgramUploader } from './program-uploader.ts';
 import { ServerImageStatusKeeper } from './server-image-status.ts';
-import { type ExtraFile, survey } from './survey.ts';
+import { waitForServer } from './server-wait.ts';
+import type { ExtraFile } from './survey.ts';
 
 const INTERVAL_MS = 10_000;
-const WAIT_FOR_SERVER_MS = 1_000;
-/** A wrong path is waited for like a right one: said once in ten minutes. */
-const WAITS_BEFORE_WARNING = 600;
 /** A single pass, and the last one of a service, try so often, and wait no longer than this in between. */
 const LAST_TRIES = 20;
 const LAST_WAIT_MS = 1_000;
@@ -57,8 +59,10 @@ export interface ServerImageReplicatorOptions {
   readonly once: boolean;
   readonly compressionLevel: number;
   readonly budget: ByteBudget;
-  /** Between two looks. Default: 10 s. */
+  /** Between two looks where no event tells of a change. Default: 10 s. */
   readonly intervalMs?: number;
+  /** Default: events of the file system. */
+  readonly openBell?: (directories: readonly string[], options: { readonly log: Log }) => Bell;
 }
 
 export class ServerImageReplicator implements Service {
@@ -100,27 +104,15 @@ export class ServerImageReplicator implements Service {
   }
 
   /** False when told to end before there was a server. */
-  async #waitForServer(signal: AbortSignal): Promise<boolean> {
-    const { once, dataDirectory, log } = this.#options;
-    const backoff = new Backoff({ firstMs: WAIT_FOR_SERVER_MS });
-    for (let waits = 0; ; waits += 1) {
-      let waitMs = WAIT_FOR_SERVER_MS;
-      try {
-        if ((await survey(this.#options)) !== null) return true;
-        if (once) throw noServer(dataDirectory);
-        if (waits === 0) log.info('waiting for a server to make its control-db', { dataDirectory });
-        else if (waits % WAITS_BEFORE_WARNING === 0) {
-          log.warn(`still waiting for a control-db in ${dataDirectory}: no image of this server is stored`);
-        }
-      } catch (error) {
-        if (once || !(error instanceof LocalFileError)) throw error;
-        if (backoff.failures === 0) log.warn(error.message);
-        this.#status.failed(error);
-        waitMs = backoff.nextDelayMs();
-      }
-      await this.#sleep(waitMs, signal);
-      if (this.#drain.signal.aborted) return false;
-    }
+  #waitForServer(signal: AbortSignal): Promise<boolean> {
+    return waitForServer({
+      ...this.#options,
+      sleep: async (ms) => {
+        await this.#sleep(ms, signal);
+        return this.#drain.signal.aborted;
+      },
+      onFailure: (error) => this.#status.failed(error),
+    });
   }
 
   #start(signal: AbortSignal): Promise<StartedImages> {
@@ -147,15 +139,29 @@ export class ServerImageReplicator implements Service {
     this.#status.started(started);
     log.info('keeping images of the server', { generation: generation.generation, newest: newest?.name ?? null });
     const turns = this.#makeTurns(started, intervalMs);
-    while (!once && !this.#drain.signal.aborted) {
-      const { waitMs } = await this.#turn(turns, signal);
-      await this.#sleep(Math.min(waitMs ?? intervalMs, intervalMs), signal);
-    }
+    if (!once) await this.#follow(turns, { intervalMs, signal });
     await this.#last(turns, signal);
     await lease.release(null, { signal });
     log.info('released the images', { generation: generation.generation });
     // All that could be is stored and handed over, but not all: the exit code must not say so.
     if (turns.failure !== null) throw turns.failure;
+  }
+
+  async #follow(
+    turns: ImageTurns,
+    { intervalMs, signal }: { readonly intervalMs: number; readonly signal: AbortSignal },
+  ): Promise<void> {
+    const { dataDirectory, clock, log, openBell = openDirectoryBell } = this.#options;
+    const watched = [dataDirectory, join(dataDirectory, CONTROL_DB_DIR), join(dataDirectory, REPLICAS_DIR)];
+    await using bell = openBell(watched, { log });
+    const alarm = new ChangeAlarm(bell, { clock });
+    await alarm.arm();
+    while (!this.#drain.signal.aborted) {
+      const { waitMs } = await this.#turn(turns, signal);
+      // A retry keeps to its pace, whatever rings.
+      if (waitMs !== null && waitMs < intervalMs) await this.#sleep(waitMs, signal);
+      else await this.#unlessDrained((either) => alarm.wait(intervalMs, { signal: either }), signal);
+    }
   }
 
   async #last(turns: ImageTurns, signal: AbortSignal): Promise<void> {
@@ -198,21 +204,22 @@ export class ServerImageReplicator implements Service {
     return new ImageTurns({ ...this.#options, pass, status: this.#status, retryMsMax: intervalMs });
   }
 
+  #sleep(ms: number, signal: AbortSignal): Promise<void> {
+    return this.#unlessDrained((either) => this.#options.clock.sleep(ms, { signal: either }), signal);
+  }
+
   /** Ends early when told to drain. @throws the signal's reason */
-  async #sleep(ms: number, signal: AbortSignal): Promise<void> {
+  async #unlessDrained(wait: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
     try {
-      await this.#options.clock.sleep(ms, { signal: AbortSignal.any([signal, this.#drain.signal]) });
+      await wait(AbortSignal.any([signal, this.#drain.signal]));
     } catch (error) {
       if (signal.aborted || !this.#drain.signal.aborted) throw error;
     }
   }
 }
 
-const noServer = (dataDirectory: string): ConfigurationError =>
-  new ConfigurationError(`there is no control-db in ${dataDirectory}`, {
-    hint: "Give a server's data directory, after the server has written to it.",
-    facts: { dataDirectory },
-  });
+const openDirectoryBell: NonNullable<ServerImageReplicatorOptions['openBell']> = (directories, options) =>
+  new DirectoryBell(directories, options);
 
 function requireExtraNames(extraFiles: readonly ExtraFile[]): void {
   const seen = new Set<string>();
