@@ -89,6 +89,26 @@ describe('the server’s end', () => {
     expect(await readHead(place.store)).toMatchObject({ released: true, position: { tx: LAST_TX } });
   });
 
+  test('a whole server that makes its first database and ends: all of it is stored', async () => {
+    await using place = await databaseBesideStore(null);
+    const data = place.at('server');
+    const vector = vectorDirectory('server-2.8');
+    const waits = `while [ ! -e '${place.at('go')}' ]; do sleep 0.02; done`;
+    // First the directory of a server without a database, which is noticed; then a database, and the end.
+    const cmd = await server(place, [
+      `mkdir '${data}' && cp -r '${vector}'/metadata.toml '${vector}'/control-db '${vector}'/program-bytes '${data}'/`,
+      waits,
+      `cp -r '${vector}'/replicas '${data}'/`,
+    ]);
+    await using program = startProgram(['replicate', '-exec', cmd, data, place.url]);
+    await program.says(/image of the server stored/);
+    await writeFile(place.at('go'), '');
+    const ended = await program.ended();
+    expect(ended.code, ended.stderr).toBe(0);
+    await runWell(['restore', '-o', place.restored, place.url]);
+    expect((await readdir(join(place.restored, 'replicas'))).toSorted()).toEqual(['1', '3']);
+  });
+
   test('what cannot be stored is said, and a status of 0 becomes that of the replication', async () => {
     await using place = await databaseBesideStore();
     const cmd = await server(place, [...STAYS]);
@@ -273,6 +293,23 @@ describe('before the server', () => {
     const ended = await program.ended();
     expect(ended.code, ended.stderr).toBe(143);
     expect(existsSync(place.at('started'))).toBe(false);
+  });
+});
+
+describe('whose the backup is', () => {
+  test('-standby: the server runs while another process holds the backup, which is taken when that ends', async () => {
+    await using place = await databaseBesideStore();
+    await using holder = startProgram(['replicate', place.database, place.url]);
+    await holder.says(/snapshot stored/);
+    const cmd = await server(place, ["trap 'exit 0' TERM", ...STAYS]);
+    await using program = startProgram(['replicate', '-standby', '-exec', cmd, place.database, place.url]);
+    await program.until(() => program.stdout.includes('serving'), 'the server to start');
+    await program.says(/held|standby|waiting/);
+    holder.kill('SIGTERM');
+    expect((await holder.ended()).code).toBe(0);
+    await program.says(/"msg":"replicating/);
+    program.kill('SIGTERM');
+    expect((await program.ended()).code).toBe(0);
   });
 });
 
