@@ -7,7 +7,7 @@ import { ServerScene } from '../../../test/support/server-scene.ts';
 import { VirtualClock } from '../../../test/support/virtual-clock.ts';
 import { systemClock } from '../../core/clock.ts';
 import type { GenerationDocument } from '../../layout/generation-document.ts';
-import type { GenerationName } from '../../layout/keys.ts';
+import { type GenerationName, parseGenerationName } from '../../layout/keys.ts';
 import { lineOf } from '../../layout/line.ts';
 import { imagePosition } from '../../layout/server-keys.ts';
 import { MemoryReplicaClient } from '../../replica/memory/memory-replica-client.ts';
@@ -101,9 +101,12 @@ describe('one owner', () => {
     await using scene = await ServerScene.open();
     await scene.runOnce();
     await scene.client.delete(['server/head.json']);
+    // Begun by somebody who died before the head named it.
+    await scene.client.put('server/generations/00000005-ffffffff/generation.json', Buffer.from('x'));
     await scene.runOnce();
     const [first] = await scene.images();
     const { generation } = await scene.head();
+    expect(parseGenerationName(generation)?.number).toBe(6);
     expect((await scene.generation(generation)).parent?.generation).toBe(first?.generation);
   });
 

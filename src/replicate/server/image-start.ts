@@ -15,7 +15,7 @@ import {
   type ParentPoint,
 } from '../../layout/generation-document.ts';
 import type { HeadDocument } from '../../layout/head-document.ts';
-import { generationKey, makeGenerationName, parseGenerationName } from '../../layout/keys.ts';
+import { generationKey, makeGenerationName } from '../../layout/keys.ts';
 import { type ImageNameParts, imagePosition } from '../../layout/server-keys.ts';
 import { isStorableTime } from '../../layout/time.ts';
 import {
@@ -129,9 +129,8 @@ interface Beginning {
 async function begin({ options, state, reason, signal }: Beginning): Promise<StartedImages> {
   const { root, client, writer, clock } = options;
   const mode = await findLeaseMode(root, { kind: 'server', head: state.head?.version ?? null, signal });
-  const number = (parseGenerationName(state.generation?.generation ?? '')?.number ?? 0) + 1;
   const generation: GenerationDocument = {
-    generation: makeGenerationName(number, randomBytes(4).toString('hex')),
+    generation: makeGenerationName(state.lastNumber + 1, randomBytes(4).toString('hex')),
     databaseIdentity: null,
     replicaId: null,
     createdAt: clock.now(),

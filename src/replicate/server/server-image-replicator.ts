@@ -77,7 +77,7 @@ export class ServerImageReplicator implements Service {
     requireExtraNames(extraFiles);
     this.#client = serverClient;
     this.name = `${dataDirectory} → ${serverClient.url}`;
-    this.#options = options;
+    this.#options = { ...options, log: options.log.child({ dataDirectory }) };
     this.#status = new ServerImageStatusKeeper({ dataDirectory, destination: client.url }, { clock });
   }
 

@@ -29,7 +29,7 @@ export async function waitForServer(options: ServerWaitOptions): Promise<boolean
     try {
       if ((await survey(options)) !== null) return true;
       if (once) throw noServer(dataDirectory);
-      if (waits === 0) log.info('waiting for a server to make its control-db', { dataDirectory });
+      if (waits === 0) log.info('waiting for a server to make its control-db');
       else if (waits % WAITS_BEFORE_WARNING === 0) {
         log.warn(`still waiting for a control-db in ${dataDirectory}: no image of this server is stored`);
       }

@@ -4,7 +4,7 @@
  * head.json is missing is everything listed.
  */
 import type { GenerationDocument } from '../../layout/generation-document.ts';
-import { GENERATIONS_PREFIX, type GenerationName } from '../../layout/keys.ts';
+import { GENERATIONS_PREFIX, type GenerationName, parseGenerationName } from '../../layout/keys.ts';
 import { type ImageNameParts, imagesPrefix, parseServerKey } from '../../layout/server-keys.ts';
 import type { ReplicaClient } from '../../replica/replica-client.ts';
 import { readHead, type StoredHead } from '../head-lease-read.ts';
@@ -16,6 +16,8 @@ export interface StoredImages {
   readonly generation: GenerationDocument | null;
   /** The newest image of that generation; null while it has none of its own. */
   readonly newest: ImageNameParts | null;
+  /** The greatest number of a generation that was seen; 0 for none. */
+  readonly lastNumber: number;
 }
 
 interface ReadOptions {
@@ -31,10 +33,13 @@ export async function readStoredImages(client: ReplicaClient, options: ReadOptio
   const name = head?.document.generation;
   const listed = await listImages(client, name === undefined ? GENERATIONS_PREFIX : imagesPrefix(name), options);
   const chosen = name ?? newestGeneration(listed);
-  if (chosen === undefined) return { head: null, generation: null, newest: null };
+  if (chosen === undefined) return { head: null, generation: null, newest: null, lastNumber: 0 };
   const generation = await readGeneration(client, chosen, options);
-  return { head, generation, newest: listed.get(chosen) ?? null };
+  const lastNumber = Math.max(...[chosen, ...listed.keys()].map(numberOf));
+  return { head, generation, newest: listed.get(chosen) ?? null, lastNumber };
 }
+
+const numberOf = (name: GenerationName): number => parseGenerationName(name)?.number ?? 0;
 
 /** Names begin with eight digits: text order is the order of numbers. */
 function newestGeneration(listed: ReadonlyMap<GenerationName, ImageNameParts | null>): GenerationName | undefined {
