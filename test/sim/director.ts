@@ -107,8 +107,9 @@ export class Director {
   }
 
   #boot({ server }: Machine): void {
-    if (server.running) return;
-    if (server.boot() === null) return;
+    if (server.running || server.boot() === null) return;
+    // A segment without any whole commit is moved away by hand.
+    if (this.#world.random.chance(0.8) && server.dropLastSegment() && server.boot() === null) return;
     // Nothing helps but to begin anew.
     this.#world.breaks += 1;
     server.wipe({ directory: false });

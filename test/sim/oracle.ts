@@ -17,7 +17,15 @@ export interface OracleOptions {
   readonly history: History;
   readonly place: RestorePlace;
   readonly owner: string;
+  /** Whether all writers read one log, and that one has never lost or changed anything. */
+  readonly isOneHistory: () => boolean;
+  readonly nowMs: () => number;
 }
+
+/** Reasons that only a changed log gives. */
+const BREAKS: ReadonlySet<string> = new Set(['rolled-back', 'gap', 'damaged', 'replaced']);
+/** Errors that say that the log, or the store, is not what it was. */
+const ALARMS: ReadonlySet<string> = new Set(['SOURCE_DIVERGED', 'CORRUPTION', 'UNSUPPORTED_FORMAT', 'BUG']);
 
 export class Oracle {
   readonly #options: OracleOptions;
@@ -26,25 +34,98 @@ export class Oracle {
   readonly acknowledged = new Map<string, Commit>();
   readonly generations = new Map<GenerationName, GenerationDocument>();
   head: HeadDocument | null = null;
+  readonly #replaced = new Set<string>();
+  /** When each process last wrote the head. */
+  readonly #renewedAt = new Map<number, number>();
+  /** What the writer of a generation said is stored, fenced or not. */
+  readonly #said = new Map<string, Commit>();
+  /** The furthest that was ever acknowledged. */
+  #furthest: Commit | null = null;
+  #violation: Error | null = null;
   restores = 0;
 
   constructor(options: OracleOptions) {
     this.#options = options;
-    options.bucket.onPut = (key, bytes) => this.#onPut(key, Buffer.from(bytes));
+    options.bucket.onPut = (key, bytes) => this.#noting(() => this.#onPut(key, Buffer.from(bytes)));
+  }
+
+  /** Thrown into what is watched, a violation would be taken for a fault of the store: it is kept until it is asked for. */
+  #noting(look: () => void): void {
+    try {
+      look();
+    } catch (error) {
+      this.#violation ??= error as Error;
+    }
+  }
+
+  /** @throws the first violation that was seen */
+  throwIfViolated(): void {
+    if (this.#violation !== null) throw this.#violation;
   }
 
   #onPut(key: string, bytes: Buffer): void {
     const parsed = parseKey(key);
     demand(parsed !== null, () => `an object of an unknown name was written: ${key}`);
     if (key === HEAD_KEY) {
-      this.head = decodeHeadDocument(bytes);
-      demand(this.head.owner === this.#options.owner, () => `owner ${this.head?.owner} took the head`);
+      this.#onHead(decodeHeadDocument(bytes));
       return;
     }
     const before = this.#written.get(key);
     demand(before === undefined || before.equals(bytes), () => `${key} was written twice with different bytes`);
     this.#written.set(key, bytes);
-    if (parsed.kind === 'generation') this.generations.set(parsed.generation, decodeGenerationDocument(bytes, { key }));
+    if (parsed.kind === 'generation') this.#onGeneration(decodeGenerationDocument(bytes, { key }));
+    if (parsed.kind !== 'manifest') return;
+    const stored = this.#said.get(parsed.generation);
+    demand((stored?.last ?? -1n) >= parsed.tx, () => `${key} was written with a log stored up to ${stored?.last}`);
+  }
+
+  #onGeneration(document: GenerationDocument): void {
+    const { generation, reason } = document;
+    this.generations.set(generation, document);
+    demand(!BREAKS.has(reason) || !this.#options.isOneHistory(), () => `${generation} began as ${reason} without a cause`);
+  }
+
+  /** A process is about to write: its lease is half a ttl old at most. */
+  onSend(process: SimProcess, key: string): void {
+    this.#noting(() => this.#checkLease(process, key));
+  }
+
+  #checkLease(process: SimProcess, key: string): void {
+    const kind = parseKey(key)?.kind;
+    if (kind !== 'log' && kind !== 'pack' && kind !== 'manifest') return;
+    const now = this.#options.nowMs();
+    const age = now - (this.#renewedAt.get(process.options.pid) ?? Number.NEGATIVE_INFINITY);
+    // A renewal may have been done long before its answer came: then the lease was asked for just now, if not renewed.
+    const asked = process.headAnsweredAt === now;
+    const isFresh = asked || age <= process.options.leaseTtlMs / 2;
+    demand(isFresh, () => `${process.mailbox.name} writes ${key} under a lease of ${age} ms`);
+  }
+
+  /** A process has ended, with an error or without. */
+  onEnd(process: SimProcess, error: unknown): void {
+    this.#noting(() => this.#checkEnd(process, error));
+  }
+
+  #checkEnd(process: SimProcess, error: unknown): void {
+    const { name } = process.mailbox;
+    demand(process.leaked === 0, () => `${name} left ${process.leaked} files open`);
+    if (!(error instanceof ReplicateError)) {
+      demand(error === null || process.stopped, () => `${name} ended with ${String(error)}`);
+      return;
+    }
+    const { code, message } = error;
+    demand(!ALARMS.has(code) || !this.#options.isOneHistory(), () => `${name} raised a false alarm: ${code} ${message}`);
+    const isItself = this.head?.process.pid === process.options.pid;
+    demand(!isItself || (code !== 'FENCED' && code !== 'LEASE_HELD'), () => `${name} was shut out by itself: ${message}`);
+  }
+
+  #onHead(head: HeadDocument): void {
+    const { session, owner, generation } = head;
+    demand(owner === this.#options.owner, () => `owner ${owner} took the head`);
+    if (this.head !== null && this.head.session !== session) this.#replaced.add(this.head.session);
+    demand(!this.#replaced.has(session), () => `${session} took the head back into ${generation}`);
+    this.#renewedAt.set(head.process.pid, this.#options.nowMs());
+    this.head = head;
   }
 
   /** What a process says now. */
@@ -54,7 +135,11 @@ export class Oracle {
     const { generation, position } = said;
     const commit = this.#options.history.find(position);
     demand(commit !== undefined, () => `${process.mailbox.name} stored ${position.tx}, which no server wrote`);
-    if (this.head?.generation !== generation || this.head.session !== process.session) return;
+    const saidBefore = this.#said.get(generation);
+    if (saidBefore === commit) return;
+    this.#said.set(generation, commit);
+    const isHolder = this.head?.generation === generation && this.head.process.pid === process.options.pid;
+    demand(isHolder, () => `${process.mailbox.name} says ${commit.last} is stored in ${generation}, but lost the head`);
     const before = this.acknowledged.get(generation) ?? null;
     if (before === commit) return;
     demand(
@@ -62,6 +147,7 @@ export class Oracle {
       () => `${generation}: the stored position went from ${before?.last} to ${commit.last}`,
     );
     this.acknowledged.set(generation, commit);
+    if (this.#furthest === null || commit.last > this.#furthest.last) this.#furthest = commit;
   }
 
   /** The line that a restore takes by itself holds all that was acknowledged in its newest generation. */
@@ -69,7 +155,8 @@ export class Oracle {
     const head = this.head?.generation;
     const restored = await this.#restore(head);
     if (restored === null) return null;
-    const acknowledged = (head && this.acknowledged.get(head)) ?? null;
+    const ofHead = (head && this.acknowledged.get(head)) ?? null;
+    const acknowledged = this.#options.isOneHistory() ? this.#furthest : ofHead;
     demand(
       leadsTo(acknowledged, restored.end),
       () => `a restore ends at ${restored.end.last}, but ${acknowledged?.last} was acknowledged in ${head}`,

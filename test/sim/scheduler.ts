@@ -122,6 +122,8 @@ export class Scheduler {
   /** Everything that is due within `ms`. */
   async run(ms: number, options: { until?: () => boolean } = {}): Promise<void> {
     const end = this.#nowMs + ms;
+    // What was begun from outside comes to its first wait before time moves.
+    await quiet();
     while (options.until?.() !== true && (this.#due.at(-1)?.atMs ?? Number.POSITIVE_INFINITY) <= end) await this.step();
     if (options.until?.() !== true) this.#nowMs = Math.max(this.#nowMs, end);
   }

@@ -385,6 +385,15 @@ export class Server {
     return null;
   }
 
+  /** By hand, where the engine refuses to start on a last segment without any whole commit. */
+  dropLastSegment(): boolean {
+    const last = this.#read().at(-1);
+    if (last === undefined || last.commits.length > 0) return false;
+    this.disk.remove(last.path);
+    this.#note(`segment ${last.tx} was moved away`);
+    return true;
+  }
+
   #refuse(why: string): string {
     this.#note(`refuses to start: ${why}`);
     return why;

@@ -8,6 +8,8 @@ import { errorMessage, ReplicateError } from '../../src/core/errors.ts';
 import type { Log } from '../../src/core/log.ts';
 import type { ProcessIdentity } from '../../src/core/process-identity.ts';
 import type { TimedPosition } from '../../src/core/status.ts';
+import { HEAD_KEY } from '../../src/layout/keys.ts';
+import type { ReplicaClient } from '../../src/replica/replica-client.ts';
 import { retryingClient } from '../../src/replica/wrap/retrying.ts';
 import { Replicator } from '../../src/replicate/replicator.ts';
 import type { Random } from './random.ts';
@@ -44,6 +46,9 @@ export interface ProcessOptions {
   readonly standby: boolean;
   readonly leaseTtlMs: number;
   readonly intervalMs: number;
+  /** Told of a write before it is sent for the first time. */
+  readonly onSend: (key: string) => void;
+  readonly onEnd: (error: unknown) => void;
   readonly isDead: (process: ProcessIdentity) => boolean;
 }
 
@@ -60,6 +65,8 @@ export class SimProcess {
   readonly #files: SimFiles;
   readonly #stop = new AbortController();
   ended: Ended | null = null;
+  /** When the store last told it that the head is its own. */
+  headAnsweredAt = Number.NEGATIVE_INFINITY;
   /** Whether it was told to end. */
   draining = false;
 
@@ -72,11 +79,12 @@ export class SimProcess {
     const clock = simClock(scheduler, { mailbox, wall: machine.wall });
     this.#files = new SimFiles({ scheduler, random, mailbox, disk: machine.server.disk, weather: machine.files });
     const store = new SimStoreClient({ scheduler, random, mailbox, bucket, weather, timeoutMs: 30_000, pageKeys: 7 });
-    const client = retryingClient(store, {
+    const retrying = retryingClient(store, {
       clock,
       random: random.next,
       ...(once ? { giveUpAfterMs: 30_000 } : {}),
     });
+    const client = this.#watched(retrying);
     const budget = new ByteBudget(96 * MIB);
     this.#replicator = new Replicator({
       database: machine.server.directory,
@@ -118,12 +126,19 @@ export class SimProcess {
     this.options.scheduler.note(
       `${this.mailbox.name} ends: ${error === null ? 'well' : `${code}: ${errorMessage(error)}`}`,
     );
-    if (this.#files.openHandles !== 0) this.leaked = this.#files.openHandles;
     this.mailbox.close();
+    this.options.onEnd(error);
   }
 
-  /** Files that it left open. */
-  leaked = 0;
+  /** Files that it has open. */
+  get leaked(): number {
+    return this.#files.openHandles;
+  }
+
+  /** Whether it was told to stop at once. */
+  get stopped(): boolean {
+    return this.#stop.signal.aborted;
+  }
 
   /** What it says is stored, and in which generation. */
   stored(): { generation: string; position: TimedPosition } | null {
@@ -166,6 +181,24 @@ export class SimProcess {
     scheduler.at(0, { label: 'is told to end', to: this.mailbox }, () => this.#replicator.drain());
     scheduler.at(DRAIN_MS, { label: 'has no more time', to: this.mailbox }, () => {
       if (this.ended === null) this.#stop.abort(new Error('out of time'));
+    });
+  }
+
+  /** The same client; a write is told of before its first attempt. */
+  #watched(client: ReplicaClient): ReplicaClient {
+    const { scheduler, onSend } = this.options;
+    const put: ReplicaClient['put'] = async (key, body, options) => {
+      onSend(key);
+      const answer = await client.put(key, body, options);
+      if (key === HEAD_KEY) this.headAnsweredAt = scheduler.nowMs;
+      return answer;
+    };
+    return new Proxy(client, {
+      get: (target, name) => {
+        if (name === 'put') return put;
+        const member: unknown = Reflect.get(target, name, target);
+        return typeof member === 'function' ? member.bind(target) : member;
+      },
     });
   }
 

@@ -42,8 +42,12 @@ export interface Bucket {
   readonly client: MemoryReplicaClient;
   /** Told of every object right after it was written. */
   onPut: (key: string, bytes: Uint8Array) => void;
-  /** A planted defect: whether a put is acknowledged and forgotten. */
+  /** Planted defects. Whether a put is acknowledged and forgotten; */
   drops: (key: string) => boolean;
+  /** whether it is done whatever its conditions say; */
+  ignoresConditions: (key: string) => boolean;
+  /** whether a bit of it is stored as another one. */
+  corrupts: (key: string) => boolean;
   /** All requests that were sent. */
   requests: number;
 }
@@ -77,7 +81,8 @@ export class SimStoreClient implements ReplicaClient {
     const bytes = await gatherBody(body, { signal });
     return this.#request(`put ${key}`, { signal, isWrite: true }, async () => {
       if (bucket.drops(key)) return { version: 'forgotten' };
-      const answer = await bucket.client.put(key, bytes, conditions);
+      const stored = bucket.corrupts(key) ? flipped(bytes) : bytes;
+      const answer = await bucket.client.put(key, stored, bucket.ignoresConditions(key) ? {} : conditions);
       bucket.onPut(key, bytes);
       return answer;
     });
@@ -169,6 +174,15 @@ export function openBucket({ conditional }: { conditional: ConditionalPower }): 
     client: new MemoryReplicaClient({ conditional, url: 'sim://bucket' }),
     onPut: () => {},
     drops: () => false,
+    ignoresConditions: () => false,
+    corrupts: () => false,
     requests: 0,
   };
+}
+
+function flipped(bytes: Uint8Array): Uint8Array {
+  const copy = Uint8Array.from(bytes);
+  const middle = copy.byteLength >>> 1;
+  copy[middle] = (copy[middle] ?? 0) ^ 4;
+  return copy;
 }

@@ -57,6 +57,7 @@ export async function simulate(options: SimulationOptions): Promise<Outcome> {
     const director = new Director(world);
     await director.run();
     await finish(world, director);
+    world.oracle.throwIfViolated();
   } catch (error) {
     failure = error instanceof Error ? error : new Error(String(error));
     scheduler.note(`FAILED ${failure.message}`);
@@ -96,9 +97,6 @@ async function finish(world: World, director: Director): Promise<void> {
   demand(writer.ended !== null, () => 'a writer that was told to end did not');
   demand(writer.ended.error === null, () => `a healthy writer ended with ${String(writer.ended?.error)}`);
   demand(oracle.head?.released === true, () => 'a writer that ended well did not release the head');
-  for (const { leaked, mailbox } of world.processes)
-    demand(leaked === 0, () => `${mailbox.name} left ${leaked} files open`);
-
   const restored = await oracle.check();
   demand(restored !== null, () => 'nothing can be restored at the end');
   demand(

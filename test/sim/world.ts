@@ -43,7 +43,9 @@ export class World {
     this.plan = plan;
     this.place = place;
     this.bucket = openBucket({ conditional: plan.conditional });
-    this.oracle = new Oracle({ bucket: this.bucket, history: this.history, place, owner: OWNER });
+    const isOneHistory = (): boolean => this.breaks === 0 && this.machines.length === 1;
+    const nowMs = (): number => scheduler.nowMs;
+    this.oracle = new Oracle({ bucket: this.bucket, history: this.history, place, owner: OWNER, isOneHistory, nowMs });
   }
 
   newIdentity(): string {
@@ -75,7 +77,7 @@ export class World {
     { owner = OWNER, once = false, standby = false }: { owner?: string; once?: boolean; standby?: boolean } = {},
   ): SimProcess {
     const { scheduler, random, bucket, weather, plan } = this;
-    const process = new SimProcess({
+    const process: SimProcess = new SimProcess({
       scheduler,
       random: random.fork(),
       machine,
@@ -88,6 +90,8 @@ export class World {
       takeover: false,
       leaseTtlMs: plan.leaseTtlMs,
       intervalMs: plan.intervalMs,
+      onSend: (key) => this.oracle.onSend(process, key),
+      onEnd: (error) => this.oracle.onEnd(process, error),
       isDead: (other) => this.#isDead(machine, other),
     });
     this.processes.push(process);
@@ -103,6 +107,7 @@ export class World {
 
   listen(): void {
     for (const process of this.processes) if (process.mailbox.state === 'open') this.oracle.listen(process);
+    this.oracle.throwIfViolated();
   }
 
   /** Lets the world go on for a while. */
