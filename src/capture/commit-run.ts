@@ -37,4 +37,6 @@ export interface TailPosition {
   /** Checksum of the commit before; 0 at the beginning. */
   readonly crc: Crc32c;
   readonly time: Micros;
+  /** Set where a line begins here: what stands before in the file is no matter, and `crc` is 0. */
+  readonly begins?: true;
 }

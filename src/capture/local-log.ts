@@ -1,56 +1,52 @@
 /** What the local log holds of commits that are stored: the comparison that every start rests on. Local reads only. */
-import { join } from 'node:path';
-import type { ReadableFiles } from '../core/readable-files.ts';
+import { CorruptionError } from '../core/errors.ts';
 import {
   byteOffset,
-  type ByteOffset,
   type Crc32c,
+  formatCrc,
   formatPosition,
   type Micros,
   type Position,
   type TxOffset,
+  txOffset,
 } from '../core/types.ts';
-import { CommitScanner } from '../spacetimedb/commit-scanner.ts';
-import { formatOffsetIndexName } from '../spacetimedb/file-names.ts';
-import { locateCommit } from '../spacetimedb/locate.ts';
 import { SEGMENT_HEADER_BYTES } from '../spacetimedb/segment-header.ts';
 import { openSegment } from '../spacetimedb/segment-reader.ts';
 import { listSegments, type SegmentEntry } from '../spacetimedb/segments.ts';
 import type { TailPosition } from './commit-run.ts';
+import { type LogSource, readOffsetIndex } from './log-source.ts';
 import { beginningOf } from './log-tailer.ts';
+import { type BadPlace, type HeldEnd, locateThroughDamage, readSegmentEnds, type SegmentEnds } from './segment-ends.ts';
 
-/** A database's commit log: its `clog` directory, through the port. */
-export interface LogSource {
-  readonly files: ReadableFiles;
-  readonly directory: string;
+/** The segments that hold something. */
+async function listFilledSegments({ files, directory }: LogSource): Promise<readonly SegmentEntry[]> {
+  return (await listSegments(files, directory)).filter(({ size }) => size > SEGMENT_HEADER_BYTES);
 }
 
-const SCAN_BYTES = 1024 * 1024;
-/** An index of a 64 GiB segment with an entry every 4096 bytes; a longer file is no index of ours to believe. */
-const OFFSET_INDEX_BYTES_MAX = 256 * 1024 * 1024;
-
 /** The offset at which the local log begins: its oldest segment that is longer than a header. Null: no log yet. */
-export async function readLogStart({ files, directory }: LogSource): Promise<TxOffset | null> {
-  const segments = await listSegments(files, directory);
-  return segments.find(({ size }) => size > SEGMENT_HEADER_BYTES)?.tx ?? null;
+export async function readLogStart(source: LogSource): Promise<TxOffset | null> {
+  return (await listFilledSegments(source))[0]?.tx ?? null;
 }
 
 export type LogComparison =
   | { readonly agreement: 'agrees'; readonly tail: TailPosition }
-  | { readonly agreement: 'shorter' | 'differs' | 'gap'; readonly detail: string };
+  | { readonly agreement: 'shorter' | 'differs' | 'gap'; readonly detail: string }
+  /** The stored position cannot be read locally, although the log goes on behind it. */
+  | { readonly agreement: 'damaged'; readonly detail: string; readonly damage: TailPosition };
 
 /**
  * Compares stored ends of commits with the local log, each that it still holds.
  *
  * @param ends ascending, not empty; the last one is the stored position
  * @param time the greatest time in the line up to the stored position
+ * @throws UnsupportedFormatError, LocalFileError
  */
 export async function compareWithLocalLog(
-  { files, directory }: LogSource,
+  source: LogSource,
   ends: readonly Position[],
   { time, signal }: { time: Micros; signal?: AbortSignal | undefined },
 ): Promise<LogComparison> {
-  const segments = (await listSegments(files, directory)).filter(({ size }) => size > SEGMENT_HEADER_BYTES);
+  const segments = await listFilledSegments(source);
   const stored = ends.at(-1);
   const oldest = segments[0];
   if (stored === undefined || oldest === undefined) throw new RangeError('nothing to compare');
@@ -62,102 +58,149 @@ export async function compareWithLocalLog(
   }
   let tail: TailPosition | null = null;
   for (const [segment, wanted] of bySegment(segments, ends)) {
-    const last = wanted.at(-1) as Position;
-    const held = await readEnds({ files, directory }, segment, { wanted, signal });
+    const held = await readEnds(source, segment, { wanted, segments, signal });
     for (const end of wanted) {
       const found = held.ends.get(end.tx);
-      if (found === undefined || found.crc !== end.crc) return disagreement(end, found, held);
+      const unreadable = found === undefined ? badPlaceOf(end.tx, held) : null;
+      if (unreadable !== null) {
+        if (end !== stored) continue;
+        return damaged(unreadable, { segment, stored, time });
+      }
+      if (found?.crc !== end.crc) return disagreement(end, found, held);
+      tail = { segment: segment.tx, at: found.end, nextTx: txOffset(end.tx + 1n), crc: end.crc, time };
     }
-    const found = held.ends.get(last.tx) as HeldEnd;
-    tail = { segment: segment.tx, at: found.end, nextTx: (last.tx + 1n) as TxOffset, crc: last.crc, time };
   }
   return tail === null
     ? { agreement: 'shorter', detail: `it holds no commit up to the stored transaction ${stored.tx}` }
     : { agreement: 'agrees', tail };
 }
 
-function disagreement(end: Position, found: HeldEnd | undefined, held: HeldEnds): LogComparison {
+function disagreement(end: Position, found: HeldEnd | undefined, held: SegmentEnds): LogComparison {
   if (found !== undefined) {
-    return {
-      agreement: 'differs',
-      detail: `it has crc ${found.crc.toString(16)} where ${formatPosition(end)} is stored`,
-    };
+    const detail = `it has crc ${formatCrc(found.crc)} where ${formatPosition(end)} is stored`;
+    return { agreement: 'differs', detail };
   }
   return held.lastTx !== null && held.lastTx > end.tx
     ? { agreement: 'differs', detail: `no commit of it ends at the stored transaction ${end.tx}` }
     : { agreement: 'shorter', detail: `it ends before the stored transaction ${end.tx}` };
 }
 
+/** What is stored is safe: only what follows it is missed, and the place where the file is bad is told. */
+function damaged(
+  { at, nextTx, crc }: BadPlace,
+  { segment, stored, time }: { segment: SegmentEntry; stored: Position; time: Micros },
+): LogComparison {
+  return {
+    agreement: 'damaged',
+    detail: `it lacks transaction ${nextTx}, at byte ${at} of segment ${segment.tx}, although it goes on behind the stored ${stored.tx}`,
+    damage: { segment: segment.tx, at, nextTx, crc, time },
+  };
+}
+
+/** The bad place within which `tx` lies; null where its commit is proven not to be there. */
+export function badPlaceOf(tx: TxOffset, { bad }: SegmentEnds): BadPlace | null {
+  return bad.find(({ nextTx, goesOn }) => tx >= nextTx && goesOn !== null && tx < goesOn) ?? null;
+}
+
 /** The ends grouped by the segment that should hold them; those older than the log are left out. */
 function bySegment(segments: readonly SegmentEntry[], ends: readonly Position[]): Map<SegmentEntry, Position[]> {
   const groups = new Map<SegmentEntry, Position[]>();
+  let index = 0;
   for (const end of ends) {
-    const segment = segments.findLast(({ tx }) => tx <= end.tx);
-    if (segment === undefined) continue;
+    // Both ascend. Without a head these may be hundreds of thousands.
+    while ((segments[index + 1]?.tx ?? end.tx + 1n) <= end.tx) index += 1;
+    const segment = segments[index];
+    if (segment === undefined || segment.tx > end.tx) continue;
     const group = groups.get(segment);
-    // Without a head these may be hundreds of thousands.
     if (group === undefined) groups.set(segment, [end]);
     else group.push(end);
   }
   return groups;
 }
 
-interface HeldEnd {
-  readonly crc: Crc32c;
-  readonly end: ByteOffset;
-}
-
-interface HeldEnds {
-  readonly ends: ReadonlyMap<TxOffset, HeldEnd>;
-  /** The last transaction of the last good commit that was read; null when there was none. */
-  readonly lastTx: TxOffset | null;
-}
-
+/** As `readSegmentEnds`; what a segment lacks before its successor's name is damage, and so is a file without sense. */
 async function readEnds(
-  { files, directory }: LogSource,
+  source: LogSource,
   segment: SegmentEntry,
-  { wanted, signal }: { wanted: readonly Position[]; signal: AbortSignal | undefined },
-): Promise<HeldEnds> {
-  const ends = new Map<TxOffset, HeldEnd>();
-  let lastTx: TxOffset | null = null;
-  const first = wanted[0] as Position;
-  const last = wanted.at(-1) as Position;
-  const reader = await openSegment(files, segment);
-  if (reader === null) return { ends, lastTx };
-  await using _ = reader;
-  const start = await locateCommit(reader, first.tx, {
-    offsetIndex: await readOffsetIndex({ files, directory }, segment.tx),
-  });
-  if (start === null || reader.version === null) return { ends, lastTx };
-  const wantedTxs = new Set(wanted.map(({ tx }) => tx));
-  const scanner = new CommitScanner({
-    version: reader.version,
-    expectedTx: start.tx,
-    at: start.start,
-    onCommit: ({ lastTx: tx, crc, end }) => {
-      if (wantedTxs.has(tx)) ends.set(tx, { crc, end });
-      lastTx = tx;
-    },
-  });
-  for (let at: number = start.start; scanner.nextTx <= last.tx && scanner.problem === null; ) {
-    signal?.throwIfAborted();
-    const bytes = await reader.read(byteOffset(at), SCAN_BYTES);
-    if (bytes.byteLength === 0) break;
-    scanner.push(bytes);
-    at += bytes.byteLength;
+  options: {
+    wanted: readonly Position[];
+    segments: readonly SegmentEntry[];
+    signal: AbortSignal | undefined;
+  },
+): Promise<SegmentEnds> {
+  const { segments, signal } = options;
+  const wanted = options.wanted.map(({ tx }) => tx);
+  const successor = segments.find(({ tx }) => tx > segment.tx)?.tx ?? null;
+  try {
+    const held = await readSegmentEnds(source, segment, { wanted, signal });
+    return { ...held, bad: held.bad.map((place) => ({ ...place, goesOn: place.goesOn ?? successor })) };
+  } catch (error) {
+    if (!(error instanceof CorruptionError)) throw error;
+    const at = byteOffset(SEGMENT_HEADER_BYTES);
+    const goesOn = successor ?? txOffset((wanted.at(-1) as TxOffset) + 1n);
+    return { ends: new Map(), lastTx: null, bad: [{ at, nextTx: segment.tx, crc: 0 as Crc32c, goesOn }] };
   }
-  return { ends, lastTx };
 }
 
-/** The content of a segment's offset index: a hint. Undefined where there is none, or none to believe. */
-export async function readOffsetIndex({ files, directory }: LogSource, tx: TxOffset): Promise<Uint8Array | undefined> {
-  const file = await files.open(join(directory, formatOffsetIndexName(tx)));
-  if (file === null) return undefined;
-  await using _ = file;
-  const { size } = await file.facts();
-  if (size > OFFSET_INDEX_BYTES_MAX) return undefined;
-  const bytes = new Uint8Array(size);
-  return bytes.subarray(0, await file.read(bytes, 0));
+export interface LocalEnds {
+  /** Where the local log begins; null where there is none. */
+  readonly logStart: TxOffset | null;
+  readonly ends: ReadonlyMap<TxOffset, Crc32c>;
+  /** Whether it is not known if a commit ends there, because the file is damaged. */
+  isUnreadable(tx: TxOffset): boolean;
+}
+
+/**
+ * Which of the wanted transactions are the last ones of commits of the local log, and those commits' checksums.
+ *
+ * @param wanted in any order
+ * @throws UnsupportedFormatError, LocalFileError
+ */
+export async function readLocalEnds(
+  source: LogSource,
+  wanted: Iterable<TxOffset>,
+  { signal }: { signal?: AbortSignal | undefined } = {},
+): Promise<LocalEnds> {
+  const segments = await listFilledSegments(source);
+  const ascending = [...new Set(wanted)].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  const ends = new Map<TxOffset, Crc32c>();
+  const parts: SegmentEnds[] = [];
+  const asked = ascending.map((tx) => ({ tx, crc: 0 as Crc32c }));
+  for (const [segment, group] of bySegment(segments, asked)) {
+    const held = await readEnds(source, segment, { wanted: group, segments, signal });
+    for (const [tx, { crc }] of held.ends) ends.set(tx, crc);
+    if (held.bad.length > 0) parts.push(held);
+  }
+  return {
+    logStart: segments[0]?.tx ?? null,
+    ends,
+    isUnreadable: (tx) => !ends.has(tx) && parts.some((held) => badPlaceOf(tx, held) !== null),
+  };
+}
+
+/** Where reading goes on after a commit of the local log, given by its last transaction; null where it is not there. */
+export async function locateTail(
+  source: LogSource,
+  end: Position,
+  { time, signal }: { time: Micros; signal?: AbortSignal | undefined },
+): Promise<TailPosition | null> {
+  const comparison = await compareWithLocalLog(source, [end], { time, signal });
+  return comparison.agreement === 'agrees' ? comparison.tail : null;
+}
+
+/** Where the commit that holds `tx` begins, as a place to read from without what stands before it; null: not there. */
+export async function locateOwnCommit(
+  source: LogSource,
+  tx: TxOffset,
+  { signal }: { signal?: AbortSignal | undefined } = {},
+): Promise<TailPosition | null> {
+  const segment = (await listFilledSegments(source)).findLast((entry) => entry.tx <= tx);
+  const reader = segment && (await openSegment(source.files, segment));
+  if (!segment || !reader) return null;
+  await using _ = reader;
+  const offsetIndex = await readOffsetIndex(source, segment.tx);
+  const found = await locateThroughDamage(reader, tx, { offsetIndex, signal });
+  return found && { ...beginningOf(segment.tx, 0n as Micros), at: found.start, nextTx: found.tx, begins: true };
 }
 
 /** A commit's bytes as a segment of its own: the header, then the commit. Null where the log no longer holds it. */
@@ -171,9 +214,8 @@ export async function readCommitAsSegment(
   const reader = segment && (await openSegment(files, segment));
   if (!segment || !reader) return null;
   await using _ = reader;
-  const found = await locateCommit(reader, tx, {
-    offsetIndex: await readOffsetIndex({ files, directory }, segment.tx),
-  });
+  const offsetIndex = await readOffsetIndex({ files, directory }, segment.tx);
+  const found = await locateThroughDamage(reader, tx, { offsetIndex });
   if (found === null || reader.header === null || found.end - found.start > commitBytesMax) return null;
   const commit = await reader.read(found.start, found.end - found.start);
   return {

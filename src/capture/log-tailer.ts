@@ -7,15 +7,17 @@
  * segment is left only when its successor holds a commit, since a server deletes an empty successor and goes on in the
  * segment before it.
  */
-import { CorruptionError, SourceDivergedError } from '../core/errors.ts';
+import { CorruptionError } from '../core/errors.ts';
 import type { ReadableFiles } from '../core/readable-files.ts';
 import { byteOffset, type TxOffset } from '../core/types.ts';
-import { COMMIT_CRC_BYTES } from '../spacetimedb/commit.ts';
 import { SEGMENT_HEADER_BYTES } from '../spacetimedb/segment-header.ts';
 import { openSegment, type SegmentReader } from '../spacetimedb/segment-reader.ts';
 import { listSegments, type SegmentEntry } from '../spacetimedb/segments.ts';
 import type { CommitRun, TailPosition } from './commit-run.ts';
+import { brokenBefore, requireSameHistory, vanished } from './log-breaks.ts';
+import { DAMAGE_HINT, LogDamagedError } from './log-damage.ts';
 import { afterRun, isRun, readRun, type Stall } from './read-run.ts';
+import { SegmentWatch } from './segment-watch.ts';
 
 export interface LogTailerOptions {
   readonly files: ReadableFiles;
@@ -27,6 +29,7 @@ export interface LogTailerOptions {
 export class LogTailer implements AsyncDisposable {
   readonly #files: ReadableFiles;
   readonly #directory: string;
+  readonly #watch: SegmentWatch;
   #position: TailPosition;
   #reader: SegmentReader | null = null;
   #stall: Stall | null = null;
@@ -37,6 +40,7 @@ export class LogTailer implements AsyncDisposable {
     this.#files = files;
     this.#directory = directory;
     this.#position = from;
+    this.#watch = new SegmentWatch(files);
   }
 
   /** After the last run that was yielded. */
@@ -71,7 +75,7 @@ export class LogTailer implements AsyncDisposable {
 
   /** Plain bytes of the segment that is read next, not yet read; Infinity where only opening it could tell. */
   async bytesAhead(): Promise<number> {
-    const reader = await this.#open();
+    const reader = await this.#guard(this.#open());
     if (reader === null || reader.version === null) return Number.POSITIVE_INFINITY;
     const ahead = (await reader.plainBytes()) - this.#position.at;
     if (ahead > 0) return ahead;
@@ -81,15 +85,15 @@ export class LogTailer implements AsyncDisposable {
 
   /** Whether no later segment is there, so that what is not read of this one can only be what was just appended. */
   async isInNewestSegment(): Promise<boolean> {
-    return (await this.#list()).every(({ tx }) => tx <= this.#position.segment);
+    return (await this.#guard(this.#list())).every(({ tx }) => tx <= this.#position.segment);
   }
 
   /**
    * The runs that are there now, of one segment only: at its end the iteration ends, and the next one begins in the
    * successor. Nothing yielded means that the end of the log has been reached.
    *
-   * @throws CorruptionError when a commit is bad or missing although later ones stand
-   * @throws SourceDivergedError when the log was cut back, replaced or removed under us
+   * @throws LogDamagedError when a commit is bad or missing although later ones stand
+   * @throws SourceDivergedError when the log was cut back, replaced or removed under us, or may have been
    */
   async *runs({
     plainBytesMax,
@@ -99,13 +103,21 @@ export class LogTailer implements AsyncDisposable {
     signal?: AbortSignal | undefined;
   }): AsyncGenerator<CommitRun, void, void> {
     let plainBytes = 0;
-    let run = (await this.#read(signal)) ?? (await this.#moveOn(signal));
+    let run = await this.#guard(this.#readOrMoveOn(signal));
     while (run !== null) {
       plainBytes += run.end - run.start;
       yield run;
       if (plainBytes >= plainBytesMax) return;
-      run = (await this.#readOn(signal)) ?? (await this.#read(signal));
+      run = await this.#guard(this.#readOnOrRead(signal));
     }
+  }
+
+  async #readOrMoveOn(signal: AbortSignal | undefined): Promise<CommitRun | null> {
+    return (await this.#read(signal)) ?? this.#moveOn(signal);
+  }
+
+  async #readOnOrRead(signal: AbortSignal | undefined): Promise<CommitRun | null> {
+    return (await this.#readOn(signal)) ?? this.#read(signal);
   }
 
   /** Null at the end of the valid commits of this segment. */
@@ -147,7 +159,7 @@ export class LogTailer implements AsyncDisposable {
       const same = named === null || named.inode === this.#reader.inode;
       // A header that was not yet written when the file was opened must be read again.
       if (same && this.#reader.version !== null) {
-        await this.#requireSameHistory(this.#reader);
+        await requireSameHistory(this.#reader, this.#position);
         return this.#reader;
       }
       await this.#close();
@@ -155,33 +167,8 @@ export class LogTailer implements AsyncDisposable {
     const entry = (await this.#list()).find((segment) => segment.tx === this.#position.segment);
     if (entry === undefined) return null;
     this.#reader = await openSegment(this.#files, entry);
-    if (this.#reader !== null) await this.#requireSameHistory(this.#reader);
+    if (this.#reader !== null) await requireSameHistory(this.#reader, this.#position);
     return this.#reader;
-  }
-
-  /**
-   * Whether the commit before the position still ends there, by its checksum: a file may be cut back and grow again
-   * between two looks, or another history take its name, with commits that fit the place and the offset.
-   */
-  async #requireSameHistory(reader: SegmentReader): Promise<void> {
-    const { at, crc, nextTx } = this.#position;
-    if (at === SEGMENT_HEADER_BYTES) return;
-    const facts = { path: reader.path, tx: nextTx };
-    const hint =
-      'The database was reset, restored or lost its newest commits. What is stored is kept. Replicate to an empty prefix to back it up as it is now.';
-    const plainBytes = await reader.plainBytes();
-    if (plainBytes < at) {
-      throw new SourceDivergedError(
-        `${reader.path} ended at byte ${at} and now has only ${plainBytes}: the log was cut back`,
-        { hint, facts },
-      );
-    }
-    const ending = await reader.read(byteOffset(at - COMMIT_CRC_BYTES), COMMIT_CRC_BYTES);
-    if (ending.byteLength === COMMIT_CRC_BYTES && Buffer.from(ending).readUInt32LE() === crc) return;
-    throw new SourceDivergedError(
-      `${reader.path} no longer holds the commit that ended at byte ${at}: the log was written anew`,
-      { hint, facts },
-    );
   }
 
   /** At the end of a segment: into the successor if that holds the next commit. Null at the end of the log. */
@@ -192,7 +179,9 @@ export class LogTailer implements AsyncDisposable {
     if (more !== null) return more;
     const { segment, nextTx } = this.#position;
     const later = listed.filter(({ tx }) => tx > segment);
-    if (!listed.some(({ tx }) => tx === segment || tx === nextTx)) this.#throwVanished(listed);
+    if (!listed.some(({ tx }) => tx === segment || tx === nextTx)) {
+      throw vanished(this.#directory, { position: this.#position, listed });
+    }
     for (const entry of later) {
       const run = await this.#enter(entry, signal);
       if (run !== null) return run;
@@ -211,7 +200,10 @@ export class LogTailer implements AsyncDisposable {
       const beginning: TailPosition = { ...this.#position, segment: entry.tx, at, nextTx: entry.tx };
       const result = await readRun(reader, beginning, { signal });
       if (!isRun(result)) return null;
-      if (entry.tx !== this.#position.nextTx) this.#throwBroken(entry);
+      if (entry.tx !== this.#position.nextTx) {
+        throw brokenBefore(entry, { position: this.#position, stall: this.#stall, path: this.#reader?.path ?? null });
+      }
+      this.#watch.left(this.#position);
       await this.#close();
       entered = true;
       this.#reader = reader;
@@ -224,32 +216,26 @@ export class LogTailer implements AsyncDisposable {
     }
   }
 
-  #throwBroken(successor: SegmentEntry): never {
-    const { nextTx, segment, at } = this.#position;
-    const facts = { tx: nextTx, segment, successor: successor.tx, byte: at, path: this.#reader?.path ?? null };
-    const tail = this.#stall !== null && this.#stall.kind !== 'end' ? `, a bad commit (${this.#stall.kind})` : '';
-    const where = `transaction ${nextTx}, at byte ${at} of segment ${segment}${tail}`;
-    if (successor.tx < nextTx) {
-      throw new SourceDivergedError(`${successor.path} begins before ${where}: the log was written anew`, { facts });
-    }
-    throw new CorruptionError(`the log goes on in ${successor.path}, but lacks ${where}`, {
-      hint: 'Check the disk. What is stored up to there is safe and can be restored.',
-      facts,
-    });
-  }
-
-  #throwVanished(listed: readonly SegmentEntry[]): never {
-    const { segment, nextTx } = this.#position;
-    throw new SourceDivergedError(
-      listed.length === 0
-        ? `the commit log in ${this.#directory} is gone`
-        : `segment ${segment} is gone from ${this.#directory} before transaction ${nextTx} could be read`,
-      { facts: { directory: this.#directory, segment, tx: nextTx } },
-    );
-  }
-
   async #list(): Promise<readonly SegmentEntry[]> {
-    return listSegments(this.#files, this.#directory);
+    const listed = await listSegments(this.#files, this.#directory);
+    await this.#watch.look(listed, this.#position);
+    return listed;
+  }
+
+  /** What a decoder finds wrong in a file is damage of the log at the place where reading is. */
+  async #guard<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      if (!(error instanceof CorruptionError) || error instanceof LogDamagedError) throw error;
+      const { segment, nextTx: tx, at: byte } = this.#position;
+      throw new LogDamagedError(`transaction ${tx} cannot be read: ${error.message}`, {
+        cause: error,
+        hint: DAMAGE_HINT,
+        facts: { ...error.facts, segment, tx, byte },
+        damage: this.#position,
+      });
+    }
   }
 
   async #close(): Promise<void> {

@@ -8,6 +8,16 @@ export interface TimedPosition extends Position {
   readonly time: Micros;
 }
 
+export interface DamageStatus {
+  /** The segment's name. */
+  readonly file: string;
+  /** In the segment's plain bytes. */
+  readonly byte: number;
+  /** The first transaction that cannot be read. */
+  readonly tx: TxOffset;
+  readonly message: string;
+}
+
 export interface DatabaseStatus {
   /** The replica directory, as configured. */
   readonly database: string;
@@ -17,6 +27,12 @@ export interface DatabaseStatus {
   /** Whether the destination has answered since the start. A waiting database has not asked it. */
   readonly storeAnswered: boolean;
   readonly generation: string | null;
+  /** Why that generation began: first, takeover, rolled-back, gap, damaged or replaced. */
+  readonly generationReason?: string | null;
+  /** How many generations this process has begun, by reason. */
+  readonly generationsBegun?: Readonly<Record<string, number>>;
+  /** Where the local log is bad or lacks something, so that the backup waits or has begun anew; null: nowhere. */
+  readonly damage?: DamageStatus | null;
   /** Whether the store guards the lease (`exclusive`) or nothing but reading does (`advisory`); null until it is taken. */
   readonly leaseMode?: 'exclusive' | 'advisory' | null;
   /** The end of the checked local log, as far as it has been read. */

@@ -58,6 +58,11 @@ export class LogUploader {
     return this.#chain.stored;
   }
 
+  /** Whether something was sent whose fate is not known: it may be there, or still arrive. */
+  get hasUnknown(): boolean {
+    return this.#chain.inFlight > 0;
+  }
+
   /**
    * Resolves when all that was there at the call has been acknowledged, with the number of objects. What is appended
    * meanwhile waits for the next call: under steady load that is one object an interval. Rejects with the first failure.
@@ -127,8 +132,11 @@ export class LogUploader {
   }
 
   async #put(object: CutObject, signal: AbortSignal): Promise<void> {
-    await this.#options.lease.ensureFresh(this.stored, { signal });
-    const { attemptMs } = await this.#options.client.put(object.key, object.body, { signal });
+    const { client, lease } = this.#options;
+    await lease.ensureFresh(this.stored, { signal });
+    const { attemptMs } = await client.put(object.key, object.body, { signal });
+    // That may have taken hours, or this process was stopped meanwhile: whoever lost the head tells nothing as stored.
+    await lease.ensureFresh(this.stored, { signal });
     this.#size.stored({ plainBytes: object.plainBytes, attemptMs });
   }
 }

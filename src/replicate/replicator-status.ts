@@ -1,13 +1,16 @@
 /** What a replicator tells of itself: counters and positions, gathered as it works, as plain data. */
 import type { Clock } from '../core/clock.ts';
 import { errorMessage, ReplicateError } from '../core/errors.ts';
-import type { DatabaseState, DatabaseStatus, TimedPosition } from '../core/status.ts';
+import type { DamageStatus, DatabaseState, DatabaseStatus, TimedPosition } from '../core/status.ts';
 import { type Micros, micros, type TxOffset } from '../core/types.ts';
 import type { TailPosition } from '../capture/commit-run.ts';
+import type { LogDamagedError } from '../capture/log-damage.ts';
+import type { GenerationReason } from '../layout/generation-document.ts';
 import type { HeadPosition } from '../layout/head-document.ts';
 import type { LeaseMode } from './lease-mode.ts';
+import { formatSegmentName } from '../spacetimedb/file-names.ts';
 import type { CutObject } from './log-object-cutter.ts';
-import type { Started } from './start.ts';
+import type { Started } from './take-head.ts';
 
 /** Known times are kept for as many objects; older snapshots than that take the time of their own commit. */
 const KNOWN_TIMES_MAX = 4096;
@@ -19,6 +22,9 @@ export class ReplicatorStatus {
   state: DatabaseState = 'waiting';
   storeAnswered = false;
   generation: string | null = null;
+  generationReason: GenerationReason | null = null;
+  readonly #generationsBegun: Partial<Record<GenerationReason, number>> = {};
+  #damage: DamageStatus | null = null;
   #leaseMode: LeaseMode | null = null;
   newestSnapshot: TxOffset | null = null;
   /** Monotonic ms since when something local is not stored; null when all is. */
@@ -42,15 +48,31 @@ export class ReplicatorStatus {
     this.#clock = clock;
   }
 
-  started({ generation, lease, stored, listedSnapshots }: Started): void {
-    this.#leaseMode = lease.mode;
+  started({ lease, generation, isNew, stored, listedSnapshots }: Started): void {
+    const { reason, parent } = generation;
     this.state = 'streaming';
     this.storeAnswered = true;
     this.generation = generation.generation;
-    this.newestSnapshot = listedSnapshots.snapshots.at(-1) ?? null;
+    this.generationReason = reason;
+    this.#leaseMode = lease.mode;
+    if (isNew) this.#generationsBegun[reason] = (this.#generationsBegun[reason] ?? 0) + 1;
+    // Those beyond a parent point are another history's.
+    const until = isNew ? (parent === null ? -1n : parent.position.tx) : null;
+    this.newestSnapshot = listedSnapshots.snapshots.findLast((tx) => until === null || tx <= until) ?? null;
     this.#stored = stored;
+    this.#knownTimes.length = 0;
     if (stored !== null) this.#noteTime(stored);
     this.#succeeded();
+  }
+
+  /** Where the log is damaged; null once it is seen to be whole. */
+  damaged(error: LogDamagedError | null): void {
+    this.#damage = error && {
+      file: formatSegmentName(error.damage.segment),
+      byte: error.damage.at,
+      tx: error.damage.nextTx,
+      message: error.message,
+    };
   }
 
   /** From now on the local position is where `tail` says reading goes on. */
@@ -105,6 +127,9 @@ export class ReplicatorStatus {
       state: this.state,
       storeAnswered: this.storeAnswered,
       generation: this.generation,
+      generationReason: this.generationReason,
+      generationsBegun: { ...this.#generationsBegun },
+      damage: this.#damage,
       leaseMode: this.#leaseMode,
       local,
       stored,

@@ -1,16 +1,19 @@
 /**
- * Replicates one database to one destination: waits for a log, takes the head, streams, hands over.
+ * Replicates one database to one destination: waits for a log, takes the head, streams, hands over, and begins again
+ * where the log turned out to be another one or this machine failed for a while.
  *
- * Responsible for: the order of these, and what happens at the end. Not responsible for: what is read (capture/), how an
- * object is cut and sent (LogUploader), what a snapshot is (SnapshotUploader), retries (the client).
+ * Responsible for: the order of these, and what ends for good. Not responsible for: what an episode does (episode.ts),
+ * what a start decides (start.ts), retries (the client).
  */
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { type Bell, DirectoryBell } from '../capture/directory-bell.ts';
-import type { LogSource } from '../capture/local-log.ts';
-import { LogTailer } from '../capture/log-tailer.ts';
+import type { Bell } from '../capture/directory-bell.ts';
+import { LogDamagedError } from '../capture/log-damage.ts';
+import type { LogSource } from '../capture/log-source.ts';
+import { Backoff } from '../core/backoff.ts';
 import type { ByteBudget } from '../core/byte-budget.ts';
 import type { Clock } from '../core/clock.ts';
-import { ConfigurationError } from '../core/errors.ts';
+import { ConfigurationError, errorMessage, primaryError, ReplicateError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { ProcessIdentity } from '../core/process-identity.ts';
 import type { ReadableFiles } from '../core/readable-files.ts';
@@ -18,22 +21,19 @@ import type { Service } from '../core/service.ts';
 import type { DatabaseStatus } from '../core/status.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
 import { CLOG_DIR, SNAPSHOTS_DIR } from '../spacetimedb/file-names.ts';
-import { LogObjectCutter } from './log-object-cutter.ts';
-import { LogUploader } from './log-uploader.ts';
-import { Pacer } from './pacer.ts';
+import { runEpisode } from './episode.ts';
+import { type EpisodeEnd, judgeEnd } from './episode-end.ts';
 import { ReplicatorStatus } from './replicator-status.ts';
-import { SnapshotUploader } from './snapshot-uploader.ts';
-import { StallWatch } from './stall-watch.ts';
-import { start, type Started } from './start.ts';
+import { SourceWait } from './source-wait.ts';
+import { type Carried, start } from './start.ts';
+import type { Started } from './take-head.ts';
 import type { Writer } from './writer.ts';
 
-const WAIT_FOR_LOG_MS = 1_000;
-/** A wrong path is waited for like a right one: said once in ten minutes. */
-const WAITS_BEFORE_WARNING = 600;
-/** How often a log that says nothing of itself is read to its end and beyond: what no event and no size has told. */
-const IDLE_READ_MS = 300_000;
-/** In one pass, how often a snapshot that changed while it was read is tried again. */
-const ONCE_SNAPSHOT_TRIES = 3;
+/** Episodes that end sooner than this are no calm: what follows them waits longer and longer. */
+const CALM_MS = 60_000;
+const PAUSE_MS = { firstMs: 500, maxMs: 60_000 };
+/** One pass looks again at a log that changed under it, but not for ever. */
+const ONCE_EPISODES_MAX = 3;
 
 export interface ReplicatorOptions {
   /** The replica directory. */
@@ -66,8 +66,27 @@ export interface ReplicatorOptions {
   readonly isProvenDead?: (process: ProcessIdentity) => Promise<boolean>;
 }
 
-const openDirectoryBell: NonNullable<ReplicatorOptions['openBell']> = (directories, options) =>
-  new DirectoryBell(directories, options);
+/** How an episode failed, and what the next one must know of it. */
+interface Failure {
+  readonly end: EpisodeEnd;
+  readonly error: unknown;
+  readonly carried: Carried;
+}
+
+type Begun =
+  | { readonly kind: 'started'; readonly started: Started }
+  | { readonly kind: 'drained' }
+  | { readonly kind: 'given-up'; readonly error: unknown };
+
+interface EpisodeFacts {
+  /** How the one before ended; null for the first. */
+  readonly before: Failure | null;
+  readonly writer: Writer;
+  /** Whether a new generation may begin. */
+  readonly mayBegin: boolean;
+}
+
+const cryptoHex = (bytes: number): string => randomBytes(bytes).toString('hex');
 
 export class Replicator implements Service {
   readonly name: string;
@@ -76,17 +95,25 @@ export class Replicator implements Service {
   readonly #snapshotsDirectory: string;
   readonly #status: ReplicatorStatus;
   readonly #drain = new AbortController();
-  readonly #stallWatch: StallWatch;
-  #pacer: Pacer | null = null;
+  readonly #backoff: Backoff;
+  readonly #wait: SourceWait;
+  /** Whether this process has begun a generation. */
+  #hasBegun = false;
 
   constructor(options: ReplicatorOptions) {
-    const { database, client, files, clock } = options;
+    const { database, client, files, clock, random } = options;
     this.name = `${database} → ${client.url}`;
     this.#options = options;
     this.#source = { files, directory: join(database, CLOG_DIR) };
     this.#snapshotsDirectory = join(database, SNAPSHOTS_DIR);
-    this.#stallWatch = new StallWatch({ source: this.#source, log: options.log, once: options.once });
     this.#status = new ReplicatorStatus({ database, destination: client.url }, { clock });
+    this.#backoff = new Backoff({ ...PAUSE_MS, ...(random && { random }) });
+    this.#wait = new SourceWait({
+      ...options,
+      source: this.#source,
+      snapshotsDirectory: this.#snapshotsDirectory,
+      draining: this.#drain.signal,
+    });
   }
 
   status(): DatabaseStatus {
@@ -96,13 +123,11 @@ export class Replicator implements Service {
   /** One last sync of what is there, then release and end. */
   drain(): void {
     this.#drain.abort();
-    this.#pacer?.wake();
   }
 
   async run(signal: AbortSignal): Promise<void> {
     try {
-      const started = await this.#start(signal);
-      if (started !== null) await this.#stream(started, signal);
+      await this.#episodes(signal);
     } catch (error) {
       this.#status.failed(error);
       throw error;
@@ -111,16 +136,67 @@ export class Replicator implements Service {
     }
   }
 
-  /** Null when told to end before there was a log. */
-  async #start(signal: AbortSignal): Promise<Started | null> {
-    const { log, clock, once, database } = this.#options;
-    const waiting = AbortSignal.any([signal, this.#drain.signal]);
-    for (let waits = 0; ; waits += 1) {
+  async #episodes(signal: AbortSignal): Promise<void> {
+    const { once, clock, writer, randomHex = cryptoHex } = this.#options;
+    let before: Failure | null = null;
+    for (let episode = 1; ; episode += 1) {
+      const since = clock.monotonic();
+      const failure: Failure | null = await this.#episode(
+        {
+          before,
+          // What was sent under the session before is told apart from what this one sends.
+          writer: episode === 1 ? writer : { ...writer, session: randomHex(16) },
+          mayBegin: !once || !this.#hasBegun,
+        },
+        signal,
+      );
+      if (failure === null) return;
+      const { end, error } = failure;
+      const onceMore = end !== 'passing' && episode < ONCE_EPISODES_MAX;
+      if (end === 'final' || signal.aborted || this.#drain.signal.aborted || (once && !onceMore)) throw error;
+      this.#status.failed(error);
+      this.#status.state = 'starting';
+      await this.#pause(failure, { lastedMs: clock.monotonic() - since, signal });
+      if (this.#drain.signal.aborted) throw error;
+      before = failure;
+    }
+  }
+
+  /** Null when it ended as it should. */
+  async #episode(facts: EpisodeFacts, signal: AbortSignal): Promise<Failure | null> {
+    const { before, writer } = facts;
+    let started: Started | null = null;
+    try {
+      const begun = await this.#start(facts, signal);
+      if (begun.kind === 'drained') return null;
+      if (begun.kind === 'given-up') return { end: 'final', error: begun.error, carried: {} };
+      ({ started } = begun);
+      this.#hasBegun ||= started.isNew;
+      await this.#stream(started, signal);
+      return null;
+    } catch (error) {
+      const end = judgeEnd(error);
+      const cause = primaryError(error);
+      // Until a start succeeds, what the episode before has learnt still holds.
+      const known: Carried = started === null ? (before?.carried ?? {}) : { endedSession: writer.session };
+      const carried: Carried = {
+        ...known,
+        inDoubt: end === 'diverged' || known.inDoubt === true,
+        damage: cause instanceof LogDamagedError ? cause.damage : (known.damage ?? null),
+      };
+      return { end, error, carried };
+    }
+  }
+
+  async #start({ before, writer, mayBegin }: EpisodeFacts, signal: AbortSignal): Promise<Begun> {
+    const { once, database } = this.#options;
+    for (;;) {
       // Told to end while it waits, it looks once more: a server that has just ended may have written its first commits.
       const isLastLook = this.#drain.signal.aborted;
-      const started = await start(
+      const outcome = await start(
         {
           ...this.#options,
+          writer,
           source: this.#source,
           snapshotsDirectory: this.#snapshotsDirectory,
           onLog: () => {
@@ -130,176 +206,79 @@ export class Replicator implements Service {
             this.#status.storeAnswered = true;
           },
           draining: this.#drain.signal,
+          carried: before?.carried ?? {},
+          mayBegin,
         },
         { signal },
       );
-      if (started !== null) return started;
-      if (isLastLook) return null;
-      this.#status.state = 'waiting';
-      if (once) {
-        throw new ConfigurationError(`there is no commit log in ${database}`, {
-          hint: 'Give the directory of one database: …/replicas/<id>, after the server has written to it.',
-          facts: { database },
-        });
+      switch (outcome.kind) {
+        case 'started':
+          this.#status.damaged(outcome.damage);
+          return { kind: 'started', started: outcome.started };
+        case 'refused':
+          return { kind: 'given-up', error: before?.error };
+        case 'no-log':
+          this.#status.state = 'waiting';
+          if (once) return { kind: 'given-up', error: noLogError(database) };
+          if (isLastLook) return { kind: 'drained' };
+          await this.#wait.forLog({ signal });
+          break;
+        case 'no-base':
+          if (once || isLastLook) return { kind: 'given-up', error: outcome.error };
+          this.#status.state = 'starting';
+          this.#status.failed(outcome.error);
+          if (outcome.error instanceof LogDamagedError) this.#status.damaged(outcome.error);
+          await this.#wait.forBase(outcome.error, { signal });
       }
-      if (waits === 0) log.info('waiting for a commit log', { directory: this.#source.directory });
-      else if (waits % WAITS_BEFORE_WARNING === 0) {
-        log.warn(`still waiting for a commit log in ${database}: nothing of it is backed up`, {
-          hint: 'Check the path of this database in the configuration, and that its server runs.',
-        });
-      }
-      await clock.sleep(WAIT_FOR_LOG_MS, { signal: waiting }).catch(() => signal.throwIfAborted());
     }
   }
 
   async #stream(started: Started, signal: AbortSignal): Promise<void> {
-    const { client, clock, log, budget, steadyBudget, compressionLevel, intervalMs, files } = this.#options;
-    const { openBell = openDirectoryBell } = this.#options;
-    const { lease, generation, tail, stored, listedSnapshots } = started;
+    const { generation, isNew, tail, stored } = started;
     this.#status.started(started);
-    log.info(stored === null ? 'replicating from the start of the log' : 'replicating', {
+    this.#options.log.info(stored === null ? 'replicating from the start of the log' : 'replicating', {
       generation: generation.generation,
-      reason: lease.document.generation === listedSnapshots.generation ? 'continue' : generation.reason,
+      reason: isNew ? generation.reason : 'continue',
       from: tail.nextTx,
     });
-    await using tailer = new LogTailer({ files, directory: this.#source.directory, from: tail });
-    await using bell = openBell([this.#source.directory, this.#snapshotsDirectory], { log });
-    const pacer = new Pacer({
-      clock,
-      bell,
-      intervalMs,
-      hasGrown: () => tailer.hasGrown(),
-      extent: () => tailer.extent(),
-    });
-    this.#pacer = pacer;
-    this.#status.follow(() => tailer.position);
-    const uploader = new LogUploader({
-      client,
-      lease,
-      cutter: new LogObjectCutter({ tailer, generation: generation.generation, compressionLevel }),
-      budget,
-      steadyBudget,
-      stored,
-      availableBytes: () => tailer.bytesAhead(),
-      isInNewestSegment: () => tailer.isInNewestSegment(),
-      onStored: (object, position) => {
-        this.#status.storedObject(object, position);
-        log.debug('stored', { key: object.key, commits: object.commits, bytes: object.bytes });
+    await runEpisode(
+      started,
+      {
+        ...this.#options,
+        source: this.#source,
+        snapshotsDirectory: this.#snapshotsDirectory,
+        status: this.#status,
+        draining: this.#drain.signal,
       },
-    });
-    const snapshots = new SnapshotUploader({
-      client,
-      source: this.#source,
-      directory: this.#snapshotsDirectory,
-      generation,
-      listed: listedSnapshots,
-      lease,
-      budget,
-      compressionLevel,
-      log,
-      stored: () => uploader.stored,
-      timeUpTo: (tx) => this.#status.timeUpTo(tx),
-      onStored: (facts) => {
-        this.#status.storedSnapshot(facts.tx);
-        log.info('snapshot stored', { ...facts });
-      },
-      onPack: (bytes) => this.#status.storedPack(bytes),
-      onNewest: (tx) => {
-        this.#status.newestSnapshot = tx;
-      },
-    });
-    await this.#loop({ tailer, pacer, uploader, snapshots, signal });
-    await lease.release(uploader.stored, { signal });
-    log.info('released', { generation: generation.generation, tx: uploader.stored?.tx ?? null });
-    // The log is safe and handed over, but not all was stored: the exit code must not say so.
-    if (snapshots.failure !== null) throw snapshots.failure;
+      { signal },
+    );
   }
 
-  async #loop({ tailer, pacer, uploader, snapshots, signal }: Parts & { signal: AbortSignal }): Promise<void> {
-    const { once } = this.#options;
-    const background = new SnapshotTask(snapshots, { signal, onFailure: () => pacer.wake() });
-    const stop = background.signal;
-    try {
-      const { clock } = this.#options;
-      let found: Awaited<ReturnType<Pacer['wait']>> = 'due';
-      let readAt = 0;
-      while (!once && !this.#drain.signal.aborted) {
-        // A log that ends in a whole commit and has not grown needs no reading; now and then it is read all the same.
-        const atEnd = tailer.stall === null || tailer.stall.kind === 'end';
-        if (found !== 'quiet' || !atEnd || clock.monotonic() - readAt >= IDLE_READ_MS) {
-          await this.#sync({ tailer, pacer, uploader, signal: stop });
-          readAt = clock.monotonic();
-        }
-        background.begin();
-        found = await pacer.wait({ signal: stop });
-      }
-      await this.#sync({ tailer, pacer, uploader, signal: stop });
-      await background.settled();
-      for (let tries = 0; once && tries < ONCE_SNAPSHOT_TRIES; tries += 1) {
-        if (!(await snapshots.upload({ signal: stop })).pending) break;
-      }
-    } finally {
-      await background.end();
-    }
-  }
-
-  /** Stores all that is there now. */
-  async #sync({ tailer, pacer, uploader, signal }: Omit<Parts, 'snapshots'> & { signal: AbortSignal }): Promise<void> {
-    const status = this.#status;
-    status.unstoredSince ??= pacer.pendingSince ?? this.#options.clock.monotonic();
-    const objects = await uploader.upload({ signal });
-    if (objects > 0) pacer.cut();
-    const isBlocked = await this.#stallWatch.judge(tailer, { readOn: () => uploader.upload({ signal }), signal });
-    if (!isBlocked) status.unstoredSince = null;
+  /** A log that changed is looked at at once; what keeps failing, or changing, is looked at more and more seldom. */
+  async #pause(
+    { end, error }: Failure,
+    { lastedMs, signal }: { lastedMs: number; signal: AbortSignal },
+  ): Promise<void> {
+    const { clock, log } = this.#options;
+    if (lastedMs >= CALM_MS) this.#backoff.reset();
+    const isFirst = this.#backoff.failures === 0;
+    const wanted = this.#backoff.nextDelayMs();
+    const ms = isFirst && end !== 'passing' ? 0 : wanted;
+    log.warn(
+      `${errorMessage(error)}; looking at the database again ${ms === 0 ? 'now' : `in ${Math.ceil(ms / 1000)} s`}`,
+      {
+        ...(error instanceof ReplicateError ? { code: error.code, ...error.facts } : {}),
+        ...(error instanceof ReplicateError && error.hint !== undefined ? { hint: error.hint } : {}),
+      },
+    );
+    if (ms === 0) return;
+    const waiting = AbortSignal.any([signal, this.#drain.signal]);
+    await clock.sleep(ms, { signal: waiting }).catch(() => signal.throwIfAborted());
   }
 }
 
-interface Parts {
-  readonly tailer: LogTailer;
-  readonly pacer: Pacer;
-  readonly uploader: LogUploader;
-  readonly snapshots: SnapshotUploader;
-}
-
-/** Uploads snapshots beside the log, one pass at a time; its failure ends the replicator. */
-class SnapshotTask {
-  readonly #snapshots: SnapshotUploader;
-  readonly #failed = new AbortController();
-  readonly #ended = new AbortController();
-  readonly #onFailure: () => void;
-  /** Aborted when the replicator is, and when a pass has failed. */
-  readonly signal: AbortSignal;
-  #pass: Promise<void> | null = null;
-
-  constructor(snapshots: SnapshotUploader, { signal, onFailure }: { signal: AbortSignal; onFailure: () => void }) {
-    this.#snapshots = snapshots;
-    this.#onFailure = onFailure;
-    this.signal = AbortSignal.any([signal, this.#failed.signal]);
-  }
-
-  begin(): void {
-    this.#pass ??= this.#run().finally(() => {
-      this.#pass = null;
-    });
-  }
-
-  async #run(): Promise<void> {
-    try {
-      await this.#snapshots.upload({ signal: AbortSignal.any([this.signal, this.#ended.signal]) });
-    } catch (error) {
-      if (this.#ended.signal.aborted) return;
-      this.#failed.abort(error);
-      this.#onFailure();
-    }
-  }
-
-  async settled(): Promise<void> {
-    await this.#pass;
-    this.signal.throwIfAborted();
-  }
-
-  async end(): Promise<void> {
-    this.#ended.abort();
-    await this.#pass;
-  }
-}
+const noLogError = (database: string): ConfigurationError =>
+  new ConfigurationError(`there is no commit log in ${database}`, {
+    hint: 'Give the directory of one database: …/replicas/<id>, after the server has written to it.',
+    facts: { database },
+  });

@@ -5,7 +5,8 @@
  * the snapshot's transaction is stored in this line, and after a last look that the directory still stands: a server
  * renames the snapshots of a history that it lost before it writes on.
  */
-import { type LogSource, readCommitAsSegment } from '../capture/local-log.ts';
+import { readCommitAsSegment } from '../capture/local-log.ts';
+import type { LogSource } from '../capture/log-source.ts';
 import type { ByteBudget } from '../core/byte-budget.ts';
 import {
   CorruptionError,
@@ -36,7 +37,7 @@ import type { HeadLease } from './head-lease.ts';
 import { SnapshotIndex } from './snapshot-index.ts';
 import { manifestHeader, OWN_COMMIT, type PackedSnapshot, packLines, SNAPSHOT_FILE } from './snapshot-manifest.ts';
 import { SnapshotPacker } from './snapshot-packer.ts';
-import type { ListedSnapshots } from './start.ts';
+import type { ListedSnapshots } from './take-head.ts';
 import { findNewestSnapshot, type StoredSnapshot } from './stored-snapshots.ts';
 
 const READS_AHEAD = 3;
@@ -49,6 +50,8 @@ export interface SnapshotUploaderOptions {
   /** The `snapshots` directory. */
   readonly directory: string;
   readonly generation: GenerationDocument;
+  /** The first transaction of a line that begins by itself, where known: snapshots that it does not join are no use. */
+  readonly lineStart?: TxOffset | null;
   readonly listed: ListedSnapshots;
   readonly lease: HeadLease;
   readonly budget: ByteBudget;
@@ -110,11 +113,12 @@ export class SnapshotUploader {
    * @returns whether one had to be left for later: its commit is not yet stored, or it changed meanwhile
    */
   async upload({ signal }: { signal: AbortSignal }): Promise<{ pending: boolean }> {
-    const { source, directory, client, generation, listed, stored } = this.#options;
+    const { source, directory, client, generation, listed, stored, lineStart } = this.#options;
+    const earliest = (lineStart ?? 0n) - 1n;
     const names = ((await source.files.list(directory)) ?? []).join('\n');
     if (names === this.#settledNames) return { pending: false };
     const entries = (await listSnapshots(source.files, directory)).filter(
-      (entry) => !this.#unusable.has(nameOf(entry)),
+      (entry) => !this.#unusable.has(nameOf(entry)) && entry.tx >= earliest,
     );
     // One beyond the stored log waits for it. A server renames those that its log never reaches.
     const candidate = entries.find(({ tx }) => tx <= (stored()?.tx ?? -1n));
@@ -214,9 +218,9 @@ export class SnapshotUploader {
   }
 
   async #putManifest(key: string, parts: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
-    const { client } = this.#options;
+    const { client, lease } = this.#options;
     try {
-      await client.put(key, parts, { ifAbsent: client.conditional !== 'none', signal });
+      await client.put(key, parts, { ifAbsent: lease.mode === 'exclusive', signal });
     } catch (error) {
       // Written by this generation before, and whole: manifests are never changed.
       if (!(error instanceof PreconditionFailedError)) throw error;

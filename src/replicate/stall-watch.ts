@@ -5,11 +5,10 @@
  * commits behind them, or a log that grows behind them, are not: then what follows cannot be backed up, and that must
  * not look like an idle database.
  */
-import { findCommitBeyond } from '../capture/commit-beyond.ts';
-import type { LogSource } from '../capture/local-log.ts';
+import type { LogSource } from '../capture/log-source.ts';
 import type { LogTailer } from '../capture/log-tailer.ts';
 import type { Stall } from '../capture/read-run.ts';
-import { CorruptionError } from '../core/errors.ts';
+import { findDamageAt } from '../capture/standing-damage.ts';
 import type { Log } from '../core/log.ts';
 
 export interface StallWatchOptions {
@@ -35,7 +34,7 @@ export class StallWatch {
    *
    * @param readOn reads what was appended meanwhile
    * @returns whether the log grows behind what cannot be read
-   * @throws CorruptionError when good commits stand behind it
+   * @throws LogDamagedError when good commits stand behind it
    */
   async judge(
     tailer: LogTailer,
@@ -67,21 +66,11 @@ export class StallWatch {
     stall: Stall,
     { tailer, readOn, signal }: { tailer: LogTailer; readOn: () => Promise<unknown>; signal: AbortSignal },
   ): Promise<void> {
-    const { source } = this.#options;
-    const { position } = tailer;
-    const beyond = await findCommitBeyond(source, position, { signal });
-    if (beyond === null) return;
+    const damaged = await findDamageAt(this.#options.source, { stall, position: tailer.position, signal });
+    if (damaged === null) return;
     // They may have been appended since, together with what was missing here.
     await readOn();
-    if (obstacleOf(tailer)?.at !== stall.at) return;
-    const { segment, nextTx } = position;
-    throw new CorruptionError(
-      `the log goes on with transaction ${beyond.tx}, but lacks transaction ${nextTx}, at byte ${stall.at} of segment ${segment}: a bad commit (${stall.kind})`,
-      {
-        hint: 'Check the disk. What is stored up to there is safe and can be restored.',
-        facts: { directory: source.directory, tx: nextTx, segment, byte: stall.at, goesOnAt: beyond.at },
-      },
-    );
+    if (obstacleOf(tailer)?.at === stall.at) throw damaged;
   }
 
   /** Said once, since a crash leaves such bytes, and they stay. */

@@ -2,47 +2,27 @@
  * How a writer starts: gathers the facts, asks the decision table, and takes the head. Nothing of the database is sent
  * here; a refused start leaves the store as it was.
  */
-import { randomBytes } from 'node:crypto';
-import { basename } from 'node:path';
 import type { TailPosition } from '../capture/commit-run.ts';
-import { compareWithLocalLog, type LogComparison, type LogSource, readLogStart } from '../capture/local-log.ts';
-import { beginningOf } from '../capture/log-tailer.ts';
-import type { Clock } from '../core/clock.ts';
-import { assert, CorruptionError, UnsupportedFormatError } from '../core/errors.ts';
-import type { Log } from '../core/log.ts';
+import { compareWithLocalLog, type LogComparison, readLogStart } from '../capture/local-log.ts';
+import { LogDamagedError } from '../capture/log-damage.ts';
+import { findStandingDamage } from '../capture/standing-damage.ts';
+import type { SourceDivergedError } from '../core/errors.ts';
 import { isProvenDead, type ProcessIdentity } from '../core/process-identity.ts';
-import { micros, samePosition, type TxOffset } from '../core/types.ts';
-import { encodeGenerationDocument, type GenerationDocument, type ParentPoint } from '../layout/generation-document.ts';
-import type { HeadDocument, HeadPosition } from '../layout/head-document.ts';
-import { type GenerationName, generationKey, makeGenerationName, parseGenerationName } from '../layout/keys.ts';
-import {
-  type ObjectVersion,
-  PreconditionFailedError,
-  type ReplicaClient,
-  UnsupportedByStoreError,
-} from '../replica/replica-client.ts';
-import { parseReplicaId } from '../spacetimedb/file-names.ts';
-import { listSnapshots, readSnapshotFile } from '../spacetimedb/snapshots.ts';
-import { HeadLease } from './head-lease.ts';
-import type { StoredHead } from './head-lease-read.ts';
-import { findLeaseMode, type LeaseMode } from './lease-mode.ts';
-import { waitForLease } from './lease-wait.ts';
-import { refusal } from './start-refusal.ts';
-import { decideStart, type HeadState, type LocalLogState, type StartDecision } from './start-decision.ts';
-import { readStoredState, type StoredState } from './stored-state.ts';
-import type { Writer } from './writer.ts';
+import { samePosition, type TxOffset, txOffset } from '../core/types.ts';
+import type { GenerationReason } from '../layout/generation-document.ts';
+import type { HeadDocument } from '../layout/head-document.ts';
 
-export interface StartOptions {
-  readonly client: ReplicaClient;
-  readonly source: LogSource;
-  /** The `snapshots` directory. */
-  readonly snapshotsDirectory: string;
-  /** The replica directory, for messages and for the replica id in its name. */
-  readonly database: string;
-  readonly writer: Writer;
-  readonly leaseTtlMs: number;
-  readonly clock: Clock;
-  readonly log: Log;
+import { type ObjectVersion, PreconditionFailedError, type ReplicaClient } from '../replica/replica-client.ts';
+import { UnsupportedByStoreError } from '../replica/replica-client.ts';
+import { type CommonPointSearch, findCommonPoint } from './find-common-point.ts';
+import { waitForLease } from './lease-wait.ts';
+import { findBase, localLogState, type LocalPlace, readLocalFacts } from './local-facts.ts';
+import { decideStart, type HeadState, type StartDecision } from './start-decision.ts';
+import { baseError, damageAtStart, ownerError, sayBegun } from './start-words.ts';
+import { readStoredState, type StoredState } from './stored-state.ts';
+import { type Started, takeHead, type TakeHeadFacts, type TakeHeadOptions } from './take-head.ts';
+
+export interface StartOptions extends TakeHeadOptions, LocalPlace {
   /** Told once the local log is there. */
   readonly onLog?: () => void;
   /** Told once the store has answered. */
@@ -53,78 +33,76 @@ export interface StartOptions {
   readonly takeover?: boolean;
   /** Whether to wait for a lease of our owner for as long as it is held. */
   readonly standby?: boolean;
-  /** So many random bytes as hex digits, for names. Default: by node:crypto. */
-  readonly randomHex?: (bytes: number) => string;
   /** Whether a process is proven to have ended. Default: by this machine's /proc. */
   readonly isProvenDead?: (process: ProcessIdentity) => Promise<boolean>;
+  /** What the episode before has learnt. */
+  readonly carried?: Carried;
+  /** Whether a new generation may begin. Default true. */
+  readonly mayBegin?: boolean;
 }
 
-export interface ListedSnapshots {
-  readonly generation: GenerationName | null;
-  /** Ascending. */
-  readonly snapshots: readonly TxOffset[];
+/** What is known from before, by the same process. */
+export interface Carried {
+  /** Where the log was found to be damaged: looked at again. */
+  readonly damage?: TailPosition | null;
+  /** The local log may be another one than the one that was read: all that is stored is compared, not the end alone. */
+  readonly inDoubt?: boolean;
+  /** The session under which this process held the head before: it writes no more. */
+  readonly endedSession?: string | null;
 }
 
-export interface Started {
-  readonly lease: HeadLease;
-  readonly generation: GenerationDocument;
-  /** Where reading goes on. */
-  readonly tail: TailPosition;
-  readonly stored: HeadPosition | null;
-  /** The snapshots that the listing at the start showed, and of which generation: this one or the one before. */
-  readonly listedSnapshots: ListedSnapshots;
-}
+export type StartOutcome =
+  | { readonly kind: 'started'; readonly started: Started; readonly damage: LogDamagedError | null }
+  /** The local log holds nothing: ask again later. */
+  | { readonly kind: 'no-log' }
+  /** Nothing that could be stored now could be restored: ask again later. */
+  | { readonly kind: 'no-base'; readonly error: SourceDivergedError | LogDamagedError }
+  /** A new generation would begin, and may not. */
+  | { readonly kind: 'refused'; readonly reason: GenerationReason };
 
-/** What the local directory says of the database, as far as it does. */
-interface LocalFacts {
-  readonly logStart: TxOffset;
-  readonly newestSnapshot: TxOffset | null;
-  readonly databaseIdentity: string | null;
-  readonly replicaId: bigint | null;
+interface Facts extends TakeHeadFacts {
+  readonly comparison: LogComparison | null;
+  readonly damage: LogDamagedError | null;
+  readonly decision: StartDecision;
 }
 
 /**
- * Null while the local log holds nothing: ask again later.
- *
- * @throws LeaseHeldError, SourceDivergedError, CorruptionError; store errors
+ * @throws LeaseHeldError, ConfigurationError; store errors; LocalFileError, UnsupportedFormatError of the local log
  */
 export async function start(
   options: StartOptions,
   { signal }: { signal?: AbortSignal | undefined } = {},
-): Promise<Started | null> {
-  const { client, source, log } = options;
+): Promise<StartOutcome> {
+  const { client, log } = options;
   let expired: ObjectVersion | null = null;
   /** The version of head.json, null for none, in whose place ours was refused. */
   let refused: ObjectVersion | null | undefined;
   for (;;) {
-    const logStart = await readLogStart(source);
-    if (logStart === null) return null;
+    const logStart = await readLogStart(options.source);
+    if (logStart === null) return { kind: 'no-log' };
     options.onLog?.();
-    const local = await readLocalFacts(options, logStart);
-    const state = await readStoredState(client, { signal });
-    options.onAnswer?.();
-    const comparison = await compare(source, state, { signal });
-    const decision = decideStart({
-      local: localLogState(local),
-      head: await headState(state, options, expired),
-      agreement: comparison?.agreement ?? 'nothing-stored',
-      otherIdentity: isOther(state.generation?.databaseIdentity ?? null, local.databaseIdentity),
-      conditional: client.conditional === 'full',
-    });
+    const facts = await gather(options, { logStart, expired, signal });
+    const { decision, state } = facts;
     log.debug('start', { decision: decision.kind, head: state.head?.document.generation ?? null });
-    if (decision.kind === 'wait-for-log') return null;
-    if (decision.kind === 'stop') {
-      const detail = comparison !== null && 'detail' in comparison ? comparison.detail : '';
-      throw refusal(decision.because, { ...options, ...local, state, detail });
+    switch (decision.kind) {
+      case 'wait-for-log':
+        return { kind: 'no-log' };
+      case 'wait-for-base':
+        return { kind: 'no-base', error: baseError(decision.because, facts, options) };
+      case 'stop':
+        throw ownerError(state, options);
+      case 'wait-for-lease':
+        if (state.head !== null) expired = await waitForLease(options, state.head, { signal });
+        continue;
+      case 'begin':
+      case 'continue':
+        break;
     }
-    if (decision.kind === 'wait-for-lease') {
-      const held = state.head as StoredHead;
-      expired = (await waitForLease(options, held, { signal })) ?? expired;
-      continue;
-    }
-    const tail = comparison?.agreement === 'agrees' ? comparison.tail : beginningOf(logStart, micros(0n));
+    if (decision.kind === 'begin' && options.mayBegin === false) return { kind: 'refused', reason: decision.reason };
     try {
-      return await take(decision, { options, state, local, tail, signal });
+      const started = await takeHead(decision, facts, { ...options, signal });
+      if (started.isNew) sayBegun(started, facts, options);
+      return { kind: 'started', started, damage: facts.damage };
     } catch (error) {
       if (!(error instanceof PreconditionFailedError)) throw error;
       const found = state.head?.version ?? null;
@@ -142,129 +120,116 @@ const conditionsBroken = (client: ReplicaClient, cause: Error): UnsupportedBySto
     facts: { url: client.url },
   });
 
-async function readLocalFacts(
-  { source, snapshotsDirectory, database }: StartOptions,
-  logStart: TxOffset,
-): Promise<LocalFacts> {
-  for (const entry of await listSnapshots(source.files, snapshotsDirectory)) {
-    const read = await readSnapshotFile(source.files, entry).catch((error: unknown) => {
-      // One that cannot be read says nothing of the database; it is reported when it would be stored.
-      if (error instanceof CorruptionError || error instanceof UnsupportedFormatError) return null;
-      throw error;
-    });
-    if (read === null) continue;
-    const { databaseIdentity, replicaId } = read.snapshot;
-    return { logStart, newestSnapshot: entry.tx, databaseIdentity, replicaId };
+interface GatherOptions {
+  readonly logStart: TxOffset;
+  readonly expired: ObjectVersion | null;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function gather(options: StartOptions, { logStart, expired, signal }: GatherOptions): Promise<Facts> {
+  const { client, source } = options;
+  const local = await readLocalFacts(options, logStart);
+  const state = await readStoredState(client, { signal });
+  options.onAnswer?.();
+  const known = {
+    local: localLogState(local),
+    head: await headState(state, options, expired),
+    otherOwner: isOtherOwner(state, options),
+    takeover: options.takeover === true,
+    otherIdentity: isOther(state.generation?.databaseIdentity ?? null, local.databaseIdentity),
+    conditional: client.conditional === 'full',
+    agreement: 'nothing-stored' as const,
+    damage: 'none' as const,
+    common: false,
+  };
+  const facts = { state, local, comparison: null, agreed: null, common: null, base: null, damage: null };
+  // Where it is not ours to write, neither the log need be compared nor the whole store be listed.
+  const early = decideStart(known);
+  if (
+    early.kind === 'stop' ||
+    early.kind === 'wait-for-lease' ||
+    (early.kind === 'begin' && early.reason === 'replaced')
+  ) {
+    return { ...facts, decision: early, lastNumber: state.lastNumber };
   }
-  return { logStart, newestSnapshot: null, databaseIdentity: null, replicaId: parseReplicaId(basename(database)) };
+  const { position } = state;
+  const compared = position && (await compareWithLocalLog(source, state.ends, { time: position.time, signal }));
+  const search = await searchWhereParted(compared, { options, state, signal });
+  const comparison = doubted(compared, { search, state });
+  const common = search?.point ?? null;
+  const damage = await findDamage(comparison, { options, signal });
+  const base = damage && (await findBase(options, local, { from: baseFrom(damage, state), signal }));
+  const isDamaged = comparison?.agreement === 'damaged';
+  const decision = decideStart({
+    ...known,
+    agreement: isDamaged ? 'agrees' : (comparison?.agreement ?? 'nothing-stored'),
+    damage: damage === null ? 'none' : base === null ? 'baseless' : 'based',
+    common: common !== null,
+  });
+  const agreed = comparison?.agreement === 'agrees' ? comparison.tail : null;
+  const lastNumber = Math.max(state.lastNumber, search?.lastNumber ?? 0);
+  return { ...facts, comparison, agreed, common, base, damage, decision, lastNumber };
 }
 
-function localLogState({ logStart, newestSnapshot }: LocalFacts): LocalLogState {
-  if (logStart === 0n) return 'from-zero';
-  return newestSnapshot !== null && newestSnapshot >= logStart - 1n ? 'above-zero-based' : 'above-zero-baseless';
+/** The whole store is looked through where the end alone does not decide. */
+async function searchWhereParted(
+  comparison: LogComparison | null,
+  { options, state, signal }: { options: StartOptions; state: StoredState; signal: AbortSignal | undefined },
+): Promise<CommonPointSearch | null> {
+  const name = state.generation?.generation ?? null;
+  const agrees = comparison?.agreement === 'agrees' || comparison?.agreement === 'damaged';
+  const settled = comparison === null ? state.lastNumber <= 1 : agrees && options.carried?.inDoubt !== true;
+  return settled ? null : findCommonPoint({ ...options, preferred: name, signal });
 }
 
-async function compare(
-  source: LogSource,
-  { ends, position }: StoredState,
-  { signal }: { signal: AbortSignal | undefined },
-): Promise<LogComparison | null> {
-  return position === null ? null : compareWithLocalLog(source, ends, { time: position.time, signal });
+/** An end that agrees is not enough where the log may be another one: all that is stored of the line must agree. */
+function doubted(
+  comparison: LogComparison | null,
+  { search, state }: { search: CommonPointSearch | null; state: StoredState },
+): LogComparison | null {
+  if (comparison?.agreement !== 'agrees' || search === null || state.position === null) return comparison;
+  const { point } = search;
+  if (point !== null && samePosition(point.position, state.position)) return comparison;
+  if (point !== null && point.position.tx > state.position.tx) return comparison;
+  const detail =
+    point === null ? 'no commit of it can be proven to be stored' : `it differs after transaction ${point.position.tx}`;
+  return { agreement: 'differs', detail };
+}
+
+/** What was found just now, or before and still stands. */
+async function findDamage(
+  comparison: LogComparison | null,
+  { options, signal }: { options: StartOptions; signal: AbortSignal | undefined },
+): Promise<LogDamagedError | null> {
+  if (comparison?.agreement === 'damaged') return damageAtStart(comparison, options);
+  const carried = options.carried?.damage ?? null;
+  return carried && findStandingDamage(options.source, carried, { signal });
+}
+
+/** What is stored needs no snapshot. */
+function baseFrom({ damage }: LogDamagedError, { position }: StoredState): TxOffset {
+  return position === null || position.tx < damage.nextTx ? damage.nextTx : txOffset(position.tx + 1n);
 }
 
 const isOther = (stored: string | null, local: string | null): boolean =>
   stored !== null && local !== null && stored !== local;
 
+function isOtherOwner({ head, generation }: StoredState, { writer }: StartOptions): boolean {
+  const owner = head?.document.owner ?? generation?.writer.owner ?? writer.owner;
+  return owner !== writer.owner;
+}
+
 async function headState(
   { head, generation }: StoredState,
-  { writer, isProvenDead: isDead = (process) => isProvenDead(process, writer.process) }: StartOptions,
+  options: StartOptions,
   expired: ObjectVersion | null,
 ): Promise<HeadState> {
   if (generation === null) return 'empty';
-  const owner = head?.document.owner ?? generation.writer.owner;
-  if (owner !== writer.owner) return 'other-owner';
   if (head === null) return 'headless';
   if (head.document.released) return 'released';
-  if (head.version === expired) return 'dead';
+  if (head.version === expired || isOurEnded(head.document, options)) return 'dead';
+  const { writer, isProvenDead: isDead = (process) => isProvenDead(process, writer.process) } = options;
   return (await isDead(head.document.process)) ? 'dead' : 'unproven';
 }
 
-interface TakeFacts {
-  readonly options: StartOptions;
-  readonly state: StoredState;
-  readonly local: LocalFacts;
-  readonly tail: TailPosition;
-  readonly signal: AbortSignal | undefined;
-}
-
-async function take(
-  decision: Extract<StartDecision, { kind: 'continue' | 'begin' }>,
-  facts: TakeFacts,
-): Promise<Started> {
-  const { options, state, tail, signal } = facts;
-  const { client, writer, clock, leaseTtlMs, log } = options;
-  const continues = decision.kind === 'continue';
-  const stored = continues || decision.parent ? positionIn(tail, state) : null;
-  // Only a lease that was exclusive is ever released, and only a released one continued.
-  const mode: LeaseMode = continues
-    ? 'exclusive'
-    : await findLeaseMode(client, { kind: 'database', head: state.head?.version, signal });
-  const generation = continues ? state.generation : await begin(decision, { ...facts, mode });
-  assert(generation !== null, 'a generation that is not there cannot be continued');
-  const now = clock.now();
-  const document: HeadDocument = {
-    generation: generation.generation,
-    owner: writer.owner,
-    session: writer.session,
-    process: writer.process,
-    acquiredAt: now,
-    renewedAt: now,
-    ttlMs: leaseTtlMs,
-    position: stored,
-    released: false,
-  };
-  const replaces = state.head?.version ?? null;
-  const lease = await HeadLease.take({ client, clock, log }, document, { replaces, mode, signal });
-  const listedSnapshots = { generation: state.generation?.generation ?? null, snapshots: state.snapshots };
-  return { lease, generation, tail, stored, listedSnapshots };
-}
-
-/**
- * The stored position, in the segment where the local log holds it: a restored log may have other segments, and the next
- * start lists from there on.
- */
-function positionIn({ segment }: TailPosition, { position }: StoredState): HeadPosition | null {
-  return position === null || segment > position.tx ? position : { ...position, segment };
-}
-
-const cryptoHex = (bytes: number): string => randomBytes(bytes).toString('hex');
-
-/** Writes the new generation's document, which counts for nothing until head names it. */
-async function begin(
-  { reason, parent }: Extract<StartDecision, { kind: 'begin' }>,
-  { options, state, local, mode, signal }: TakeFacts & { readonly mode: LeaseMode },
-): Promise<GenerationDocument> {
-  const { client, writer, clock, randomHex = cryptoHex } = options;
-  const number = (parseGenerationName(state.generation?.generation ?? '')?.number ?? 0) + 1;
-  const document: GenerationDocument = {
-    generation: makeGenerationName(number, randomHex(4)),
-    databaseIdentity: local.databaseIdentity ?? state.generation?.databaseIdentity ?? null,
-    replicaId: local.replicaId,
-    createdAt: clock.now(),
-    reason,
-    parent: parent ? parentPoint(state) : null,
-    writer: { owner: writer.owner, host: writer.process.host, version: writer.version },
-  };
-  const ifAbsent = mode === 'exclusive';
-  await client.put(generationKey(document.generation), encodeGenerationDocument(document), { ifAbsent, signal });
-  return document;
-}
-
-/** A generation that stored nothing of its own is left out of the line: its parent point is ours too. */
-function parentPoint({ generation, position, snapshots }: StoredState): ParentPoint {
-  assert(generation !== null && position !== null, 'a parent point needs a stored position');
-  const inherited = generation.parent;
-  const storedNothing = snapshots.length === 0 && inherited !== null && samePosition(inherited.position, position);
-  if (storedNothing) return inherited;
-  return { generation: generation.generation, position: { tx: position.tx, crc: position.crc } };
-}
+const isOurEnded = ({ session }: HeadDocument, { carried }: StartOptions): boolean => session === carried?.endedSession;

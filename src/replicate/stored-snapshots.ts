@@ -3,7 +3,7 @@ import type { TxOffset } from '../core/types.ts';
 import type { GenerationDocument } from '../layout/generation-document.ts';
 import { type GenerationName, parseKey, snapshotsPrefix } from '../layout/keys.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
-import type { ListedSnapshots } from './start.ts';
+import type { ListedSnapshots } from './take-head.ts';
 import { readGeneration } from './stored-state.ts';
 
 export interface StoredSnapshot {

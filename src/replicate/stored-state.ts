@@ -32,9 +32,11 @@ export interface StoredState {
   readonly ends: readonly Position[];
   /** Snapshots of that generation, ascending. */
   readonly snapshots: readonly TxOffset[];
+  /** The highest number of a generation that was seen: a new one gets a higher one. */
+  readonly lastNumber: number;
 }
 
-const NOTHING: StoredState = { head: null, generation: null, position: null, ends: [], snapshots: [] };
+const NOTHING: StoredState = { head: null, generation: null, position: null, ends: [], snapshots: [], lastNumber: 0 };
 
 interface ReadOptions {
   readonly signal?: AbortSignal | undefined;
@@ -75,7 +77,8 @@ async function readHeadlessState(client: ReplicaClient, options: ReadOptions): P
   const name = names.findLast((candidate) => holdsSomething(listed.get(candidate))) ?? names.at(-1);
   if (name === undefined) return NOTHING;
   const generation = await readGeneration(client, name, options);
-  const state = stateOf({ head: null, generation, from: null, listed: listed.get(name) });
+  const lastNumber = numberOf(names.at(-1) as GenerationName);
+  const state = { ...stateOf({ head: null, generation, from: null, listed: listed.get(name) }), lastNumber };
   if (state.position !== null) return state;
   const position = await findBranch(client, generation, { ...options, listed });
   return position === null ? state : { ...state, position, ends: [position] };
@@ -159,5 +162,6 @@ function stateOf({
     }),
   );
   const ends = from === null ? walked : [from, ...walked];
-  return { head, generation, position: ends.at(-1) ?? null, ends, snapshots };
+  const lastNumber = numberOf(generation.generation);
+  return { head, generation, position: ends.at(-1) ?? null, ends, snapshots, lastNumber };
 }

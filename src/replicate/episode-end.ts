@@ -1,0 +1,20 @@
+/** What the end of an episode means for the next one: a pure rule over errors. */
+import { LogDamagedError } from '../capture/log-damage.ts';
+import { LocalFileError, primaryError, ReplicateError, SourceDivergedError, systemCode } from '../core/errors.ts';
+import { UnavailableError } from '../replica/replica-client.ts';
+
+/**
+ * `diverged`: the local log may be another one; all is looked at anew. `damaged`: it is bad or lacks something.
+ * `passing`: this machine or the store failed; the same again later. `final`: nobody but an operator can help.
+ */
+export type EpisodeEnd = 'diverged' | 'damaged' | 'passing' | 'final';
+
+export function judgeEnd(thrown: unknown): EpisodeEnd {
+  const error = primaryError(thrown);
+  if (error instanceof LogDamagedError) return 'damaged';
+  if (error instanceof SourceDivergedError) return 'diverged';
+  if (error instanceof LocalFileError || error instanceof UnavailableError) return 'passing';
+  // A system call that nobody has put into words: EIO, EMFILE, ENOSPC.
+  if (!(error instanceof ReplicateError) && systemCode(error) !== null) return 'passing';
+  return 'final';
+}

@@ -1,0 +1,78 @@
+/** Waiting for what the local directory lacks: a log, or a snapshot without which nothing could be restored. */
+import type { LogSource } from '../capture/log-source.ts';
+import type { Clock } from '../core/clock.ts';
+import type { ReplicateError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import { listSegments } from '../spacetimedb/segments.ts';
+
+const LOG_LOOK_MS = 1_000;
+/** A wrong path is waited for like a right one: said once in ten minutes. */
+const LOG_LOOKS_BEFORE_WARNING = 600;
+const BASE_LOOK_MS = 10_000;
+/** The store is asked again after so many looks, though nothing seems to have changed. */
+const BASE_LOOKS_MAX = 30;
+
+export interface SourceWaitOptions {
+  /** The replica directory. */
+  readonly database: string;
+  readonly source: LogSource;
+  readonly snapshotsDirectory: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Ends a wait early. */
+  readonly draining: AbortSignal;
+}
+
+export class SourceWait {
+  readonly #options: SourceWaitOptions;
+  #looks = 0;
+  #saidOfBase: string | null = null;
+
+  constructor(options: SourceWaitOptions) {
+    this.#options = options;
+  }
+
+  /** Until the next look at whether there is a log. */
+  async forLog({ signal }: { signal: AbortSignal }): Promise<void> {
+    const { log, source, database } = this.#options;
+    if (this.#looks === 0) {
+      log.info('waiting for a commit log', { directory: source.directory });
+    } else if (this.#looks % LOG_LOOKS_BEFORE_WARNING === 0) {
+      log.warn(`still waiting for a commit log in ${database}: nothing of it is backed up`, {
+        hint: 'Check the path of this database in the configuration, and that its server runs.',
+      });
+    }
+    this.#looks += 1;
+    await this.#sleep(LOG_LOOK_MS, signal);
+  }
+
+  /** Until files came or went, which costs the store nothing; at most for some minutes. */
+  async forBase(error: ReplicateError, { signal }: { signal: AbortSignal }): Promise<void> {
+    const { log, draining } = this.#options;
+    // At each return: it says that all of this time nothing has been backed up.
+    log.warn(`nothing is backed up: ${error.message}`, {
+      ...error.facts,
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+      again: this.#saidOfBase === error.message,
+    });
+    this.#saidOfBase = error.message;
+    const before = await this.#signature();
+    for (let looks = 0; looks < BASE_LOOKS_MAX && !draining.aborted; looks += 1) {
+      await this.#sleep(BASE_LOOK_MS, signal);
+      if ((await this.#signature()) !== before) return;
+    }
+  }
+
+  /** Names and files, no sizes: a log that grows is no news. */
+  async #signature(): Promise<string> {
+    const { source, snapshotsDirectory } = this.#options;
+    const snapshots = (await source.files.list(snapshotsDirectory)) ?? [];
+    const segments = await listSegments(source.files, source.directory);
+    return JSON.stringify([snapshots, segments.map(({ name, device, inode }) => `${name} ${device} ${inode}`)]);
+  }
+
+  async #sleep(ms: number, signal: AbortSignal): Promise<void> {
+    const { clock, draining } = this.#options;
+    await clock.sleep(ms, { signal: AbortSignal.any([signal, draining]) }).catch(() => signal.throwIfAborted());
+  }
+}
