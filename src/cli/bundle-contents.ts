@@ -4,7 +4,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import { formatConfig, formatListenAddress } from '../config/print.ts';
 import { systemClock } from '../core/clock.ts';
 import { errorMessage } from '../core/errors.ts';
-import { databaseDocument, formatDatabase } from './databases.ts';
+import { descriptionDocument, formatDescription } from './databases.ts';
 import type { Session } from './session.ts';
 import { isoTime } from './units.ts';
 import { versionFacts } from './version.ts';
@@ -55,7 +55,7 @@ export async function collectBundle(
   }
   const { config, file, origins } = loaded;
   files.set('configuration.yml', `# ${file}\n${formatConfig(config, { origins })}`);
-  const [{ openLog }, { describeDatabases }, { listNames }] = await Promise.all([
+  const [{ openLog }, { describeDatabases }, { listNames, nameOfDestination }] = await Promise.all([
     import('../daemon/open-log.ts'),
     import('../daemon/describe-databases.ts'),
     import('../daemon/list-names.ts'),
@@ -64,15 +64,17 @@ export async function collectBundle(
   const log = openLog({ level: 'debug', format: 'json', stream: { write: () => true } });
   const described = await describeDatabases(config, { ...options, log });
   const now = systemClock.now();
-  files.set('databases.txt', `${described.map((each) => formatDatabase(each, now)).join('\n\n')}\n`);
-  files.set('databases.json', json(described.map(databaseDocument)));
+  files.set('databases.txt', `${formatDescription(described, now)}\n`);
+  files.set('databases.json', json(descriptionDocument(described)));
   files.set('service-health.txt', await ask(config, '/readyz', signal));
   files.set('service-metrics.txt', await ask(config, '/metrics', signal));
-  for (const [index, { replicas }] of config.dbs.entries()) {
-    const heading = `# ${described[index]?.destination}\n`;
+  files.set('service-events.txt', await ask(config, '/events', signal));
+  const urls = config.dbs.flatMap(({ replicas }) => replicas.map(({ url }) => url));
+  for (const [index, url] of urls.entries()) {
+    const heading = `# ${nameOfDestination(url)}\n`;
     try {
       const listing = { ...options, requestTimeoutMs: config.requestTimeoutMs, namesMax: NAMES_MAX, log };
-      const { names, cut } = await listNames(replicas[0]?.url ?? '', listing);
+      const { names, cut } = await listNames(url, listing);
       const lines = names.map(({ key, size }) => `${String(size).padStart(12)} ${JSON.stringify(key).slice(1, -1)}\n`);
       files.set(
         `names/${index + 1}.txt`,

@@ -1,10 +1,18 @@
 /** `databases` */
+import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { systemClock } from '../core/clock.ts';
 import { errorMessage, ReplicateError } from '../core/errors.ts';
 import type { Micros } from '../core/types.ts';
-import type { DatabaseDescription, LocalDescription, StoredDescription } from '../daemon/describe-databases.ts';
+import type {
+  DatabaseDescription,
+  Description,
+  ImagesDescription,
+  LocalDescription,
+  ServerDescription,
+  StoredDescription,
+} from '../daemon/describe-databases.ts';
 import { combineExitCodes, exitCodeOfError } from '../daemon/exit-code.ts';
 import { act, type CommandFacts, checkPositionals, configFileOption, newCommand } from './command.ts';
 import { interruptible } from './interrupt.ts';
@@ -21,10 +29,11 @@ interface Flags {
 
 const facts: CommandFacts = {
   name: 'databases',
-  summary: 'Show each configured database and how far it is stored.',
+  summary: 'Show each configured database and how far it is stored at each of its destinations.',
   usage: '[flags]',
-  description: `Reads each configured database's directory, asks its destination, and prints both: the log that is there, the last
-stored transaction, how far behind it is, and the newest stored snapshot. Writes nothing.
+  description: `Reads each configured database's directory, asks its destinations, and prints both: the log that is there, the last
+stored transaction, how far behind it is, and the newest stored snapshot. Of a server data directory each database is
+shown, also one whose directory is gone, and the newest image of the server's own files. Writes nothing.
 
 Exit codes: 0 all could be asked, 3 some could not; where none could, that of the failure (75: store unreachable).`,
   examples: [['stdb-replicate databases -config replicate.yml', 'is everything stored?']],
@@ -32,7 +41,7 @@ Exit codes: 0 all could be asked, 3 some could not; where none could, that of th
 
 const KINDS: Readonly<Record<LocalDescription['kind'], string>> = {
   replica: 'one database',
-  server: 'a whole server data directory (name the databases in it)',
+  server: 'a whole server data directory',
   absent: 'not there',
   empty: 'an empty directory',
   other: 'not a SpacetimeDB directory',
@@ -81,7 +90,7 @@ function lagText(description: DatabaseDescription): string {
   return lag === 0n ? 'none' : `${lag} transactions`;
 }
 
-const writerText = ({ owner, host, released }: StoredDescription): string =>
+const writerText = ({ owner, host, released }: StoredDescription | ImagesDescription): string =>
   owner === null ? 'nobody yet' : `${owner} on ${host}${released ? ' (released)' : ''}`;
 
 export function formatDatabase(description: DatabaseDescription, now: Micros): string {
@@ -99,6 +108,39 @@ export function formatDatabase(description: DatabaseDescription, now: Micros): s
   }
   return lines.join('\n');
 }
+
+function imageText(images: ImagesDescription | Error, now: Micros): string {
+  if (images instanceof Error) return errorLines(images);
+  const { newest, generation } = images;
+  if (newest !== null) return `of ${humanTime(newest)} (${humanAge(ageSeconds(newest, now))})`;
+  return generation === null ? 'none yet' : `none yet in generation ${generation}`;
+}
+
+function serverDatabasesText(local: LocalDescription | Error): string {
+  if (local instanceof Error) return errorLines(local);
+  if (local.kind !== 'server') return KINDS[local.kind];
+  return local.replicas.length === 0
+    ? 'no database yet'
+    : `databases ${local.replicas.map((path) => basename(path)).join(', ')}`;
+}
+
+export function formatServer({ path, destination, local, images }: ServerDescription, now: Micros): string {
+  const lines = [
+    path,
+    `  destination  ${destination}`,
+    `  local        ${serverDatabasesText(local)}`,
+    `  image        ${imageText(images, now)}`,
+  ];
+  if (!(images instanceof Error) && images.generation !== null) {
+    lines.push(`  generation   ${images.generation}, written by ${writerText(images)}`);
+  }
+  return lines.join('\n');
+}
+
+export const formatDescription = ({ databases, servers }: Description, now: Micros): string =>
+  [...servers.map((each) => formatServer(each, now)), ...databases.map((each) => formatDatabase(each, now))].join(
+    '\n\n',
+  );
 
 const errorDocument = (error: Error): Record<string, unknown> => ({
   error: error instanceof ReplicateError ? error.code : error.name,
@@ -131,9 +173,27 @@ export function databaseDocument(description: DatabaseDescription): Record<strin
   };
 }
 
-/** The worst that happened to a database: that of its directory, else of its destination. */
-export function databaseExitCode({ local, stored }: DatabaseDescription): ReturnType<typeof exitCodeOfError> {
-  const error = [local, stored].find((part) => part instanceof Error);
+/** One element of `servers` in the document of `-json`. */
+export function serverDocument({ path, destination, local, images }: ServerDescription): Record<string, unknown> {
+  return {
+    path,
+    destination,
+    local: local instanceof Error ? errorDocument(local) : { kind: local.kind, replicas: local.replicas },
+    images:
+      images instanceof Error
+        ? errorDocument(images)
+        : { ...images, newest: images.newest === null ? null : isoTime(images.newest) },
+  };
+}
+
+export const descriptionDocument = ({ databases, servers }: Description): Record<string, unknown> => ({
+  databases: databases.map(databaseDocument),
+  servers: servers.map(serverDocument),
+});
+
+/** The worst that happened to one of them: that of its directory, else of its destination. */
+function exitCodeOf(parts: readonly (object | Error)[]): ReturnType<typeof exitCodeOfError> {
+  const error = parts.find((part) => part instanceof Error);
   return error === undefined ? 0 : exitCodeOfError(error);
 }
 
@@ -157,8 +217,11 @@ export function databasesCommand(session: Session): Command {
       describeDatabases(config, { giveUpAfterMs, log, signal }),
     );
     const now = systemClock.now();
-    if (flags.json) await writeJson(io.stdout, { databases: described.map(databaseDocument) });
-    else await writeText(io.stdout, `${described.map((each) => formatDatabase(each, now)).join('\n\n')}\n`);
-    return combineExitCodes(described.map(databaseExitCode));
+    if (flags.json) await writeJson(io.stdout, descriptionDocument(described));
+    else await writeText(io.stdout, `${formatDescription(described, now)}\n`);
+    return combineExitCodes([
+      ...described.databases.map(({ local, stored }) => exitCodeOf([local, stored])),
+      ...described.servers.map(({ local, images }) => exitCodeOf([local, images])),
+    ]);
   });
 }

@@ -161,13 +161,16 @@ describe('support-bundle', () => {
       'databases.txt',
       'names/1.txt',
       'names/2.txt',
+      'service-events.txt',
       'service-health.txt',
       'service-metrics.txt',
       'versions.json',
     ]);
     expect(files['names/1.txt']).toMatch(/^ +\d+ head\.json$/m);
     expect(files['names/2.txt']).toMatch(/could not be collected: .*absent/);
-    expect(files['service-health.txt']).toBe('not served: the configuration has no `addr`\n');
+    for (const name of ['service-health.txt', 'service-events.txt']) {
+      expect(files[name]).toBe('not served: the configuration has no `addr`\n');
+    }
     expect(files['configuration.yml']).toMatch(/^owner: me/m);
     const again = await runMain(argv);
     expect([again.code, again.stderr.split('\n')[0]]).toEqual([2, `error: ${path} exists and is not overwritten`]);
@@ -182,7 +185,9 @@ describe('support-bundle', () => {
     await runMain(['support-bundle', '-config', config, path], { env: { STDB_REPLICATE_ADDR: `127.0.0.1:${port}` } });
     server.close();
     server.closeAllConnections();
-    expect((await unzip(path))['service-metrics.txt']).toContain('answer to /metrics');
+    const files = await unzip(path);
+    expect(files['service-metrics.txt']).toContain('answer to /metrics');
+    expect(files['service-events.txt']).toContain('answer to /events');
   });
 
   test('is made without a configuration too', async () => {

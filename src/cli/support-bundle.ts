@@ -23,8 +23,9 @@ const facts: CommandFacts = {
   name: 'support-bundle',
   summary: 'Collect what helps to find a problem.',
   usage: '[flags] FILE.zip',
-  description: `Writes a zip file with the configuration without its secrets, versions, the state of each database, health and
-metrics of a running service (where \`addr\` is set), and the names of the objects in each destination. No data of
+  description: `Writes a zip file with the configuration without its secrets, versions, the state of each database, health,
+metrics and last log lines of a running service (where \`addr\` is set), and the names of the objects in each
+destination. No data of
 your databases is in it: look through it, then attach it to your report.
 
 What cannot be collected is noted in the bundle. A file that exists is not overwritten.`,

@@ -5,12 +5,10 @@ import { NoBackupError, UsageError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { isProvenAlive, isProvenDead, type ProcessIdentity, readProcessIdentity } from '../core/process-identity.ts';
 import { samePosition } from '../core/types.ts';
-import { decodeFormatDocument, type FormatDocument } from '../layout/format-document.ts';
 import type { ParentPoint } from '../layout/generation-document.ts';
-import { DOCUMENT_BYTES_MAX } from '../layout/json-document.ts';
-import { FORMAT_KEY, GENERATIONS_PREFIX } from '../layout/keys.ts';
-import { imagePosition, parseRootKey, replicaPrefix, REPLICAS_PREFIX, SERVER_PREFIX } from '../layout/server-keys.ts';
-import { ObjectNotFoundError, readBody, type ReplicaClient } from '../replica/replica-client.ts';
+import { GENERATIONS_PREFIX } from '../layout/keys.ts';
+import { imagePosition, replicaPrefix, SERVER_PREFIX } from '../layout/server-keys.ts';
+import type { ReplicaClient } from '../replica/replica-client.ts';
 import { redactUrl } from '../replica/registry.ts';
 import { prefixedClient } from '../replica/wrap/prefixed.ts';
 import { type HeldState, releaseHead, type ReleaseOutcome } from '../replicate/head-lease-release.ts';
@@ -18,6 +16,7 @@ import { readHead, type StoredHead } from '../replicate/head-lease-read.ts';
 import { readStoredImages } from '../replicate/server/stored-images.ts';
 import { readStoredState, type StoredState } from '../replicate/stored-state.ts';
 import { openDestination } from './destination.ts';
+import { listStoredReplicas, readKind } from './stored-parts.ts';
 
 export interface LeaseCommandOptions {
   readonly requestTimeoutMs: number;
@@ -135,7 +134,7 @@ interface HeadPlace {
 
 /** @throws NoBackupError where there is nothing of ours */
 async function findHeads(client: ReplicaClient, { signal }: { signal: AbortSignal }): Promise<readonly HeadPlace[]> {
-  const kind = await readKind(client, signal);
+  const kind = await readKind(client, { signal });
   if (kind !== 'server') {
     const isThere = kind !== null || (await readHead(client, { signal })) !== null;
     if (isThere || (await holdsAny(client, GENERATIONS_PREFIX, signal))) return [{ prefix: '', client }];
@@ -144,39 +143,13 @@ async function findHeads(client: ReplicaClient, { signal }: { signal: AbortSigna
       facts: { url: client.url },
     });
   }
-  const prefixes = [SERVER_PREFIX];
-  for (let after: string | null = REPLICAS_PREFIX; after !== null; ) {
-    const found = await firstReplica(client, after, signal);
-    if (found !== null) prefixes.push(found);
-    // Behind every key of that database, before any other's: 0 is the character that follows the slash.
-    after = found === null ? null : `${found.slice(0, -1)}0`;
-  }
+  const prefixes = [SERVER_PREFIX, ...(await listStoredReplicas(client, { signal })).map(replicaPrefix)];
   return prefixes.map((prefix) => ({ prefix, client: prefixedClient(client, prefix) }));
-}
-
-/** The prefix of the first database whose keys come after `after`; a page of a listing, whatever it holds. */
-async function firstReplica(client: ReplicaClient, after: string, signal: AbortSignal): Promise<string | null> {
-  for await (const { key } of client.list(REPLICAS_PREFIX, { startAfter: after, signal })) {
-    const parsed = parseRootKey(key);
-    if (parsed?.kind === 'replica') return replicaPrefix(parsed.replicaId);
-  }
-  return null;
 }
 
 async function holdsAny(client: ReplicaClient, prefix: string, signal: AbortSignal): Promise<boolean> {
   for await (const _ of client.list(prefix, { signal })) return true;
   return false;
-}
-
-/** Null where there is no format.json. */
-async function readKind(client: ReplicaClient, signal: AbortSignal): Promise<FormatDocument['kind'] | null> {
-  try {
-    const body = await readBody(await client.get(FORMAT_KEY, { signal }), DOCUMENT_BYTES_MAX);
-    return decodeFormatDocument(body).kind;
-  } catch (error) {
-    if (error instanceof ObjectNotFoundError) return null;
-    throw error;
-  }
 }
 
 interface OpenDestination {

@@ -1,7 +1,11 @@
 /** The names in a destination, and nothing of what they name: for a support bundle. */
 import { type Clock, systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
+import { redactUrl } from '../replica/registry.ts';
 import { openDestination } from './destination.ts';
+
+/** A destination for people: without secrets. */
+export const nameOfDestination = (url: string): string => redactUrl(url);
 
 export interface ListNamesOptions {
   readonly requestTimeoutMs: number;

@@ -17,7 +17,7 @@ import {
 import { freePort } from '../support/free-port.ts';
 import { GrowingDatabase } from '../support/growing-database.ts';
 import { getText, metric, metrics, readiness } from '../support/http-status.ts';
-import { startProgram } from '../support/program.ts';
+import { runProgram, startProgram } from '../support/program.ts';
 import { readDatabase } from '../support/recorded-database.ts';
 import { listKeys, readHead } from '../support/stored-log.ts';
 import { treeFacts } from '../support/tree-facts.ts';
@@ -93,6 +93,40 @@ describe('one pass', () => {
     const keys = await listKeys(place.store);
     expect(keys.filter((key) => key.startsWith('replicas/7'))).toEqual([]);
     expect(keys.filter((key) => /images\/[^/]+\/\d+\.zst$/.test(key))).toHaveLength(5);
+  });
+});
+
+describe('databases', () => {
+  test('shows each database at each destination, also one that is gone, and the server’s own files', async () => {
+    await using place = await serverBesideStore();
+    await mkdir(place.at('second'));
+    const config = place.at('c.yml');
+    const urls = [place.url, `file://${place.at('second')}`, `file://${place.at('absent')}`];
+    const db = { path: place.database, replicas: urls.map((url) => ({ url })) };
+    await writeFile(config, `dbs: [${JSON.stringify(db)}]\n`);
+    await runWell(['replicate', '-once', place.database, place.url]);
+    await rm(join(place.database, 'replicas/3'), { recursive: true });
+    const { code, stdout } = await runProgram(['databases', '-json', '-config', config]);
+    // One destination is not there.
+    expect(code).toBe(3);
+    const shown = JSON.parse(stdout) as { databases: readonly object[]; servers: readonly object[] };
+    const [one, three] = ['1', '3'].map((id) => join(place.database, 'replicas', id));
+    expect(shown.servers).toMatchObject([
+      { destination: urls[0], images: { released: true, newest: expect.stringMatching(/Z$/) as string } },
+      { destination: urls[1], images: { generation: null, newest: null } },
+      { destination: urls[2], images: { error: 'STORE_NOT_FOUND' } },
+    ]);
+    expect(shown.databases).toMatchObject([
+      { path: one, destination: urls[0], lagTransactions: '0', stored: { position: { tx: '67' } } },
+      { path: one, destination: urls[1], lagTransactions: '68', stored: { generation: null } },
+      { path: one, destination: urls[2], lagTransactions: null, stored: { error: 'STORE_NOT_FOUND' } },
+      { path: three, destination: urls[0], local: { kind: 'absent' }, stored: { position: { tx: '8' } } },
+      { path: three, destination: urls[1], stored: { generation: null } },
+      { path: three, destination: urls[2], stored: { error: 'STORE_NOT_FOUND' } },
+    ]);
+    const people = (await runProgram(['databases', '-config', config])).stdout;
+    expect(people).toMatch(/local {8}databases 1\n {2}image {8}of \d{4}-/);
+    expect(people).toMatch(/replicas\/3\n.*\n {2}local {8}not there\n {2}stored {7}up to transaction 8 /);
   });
 });
 
