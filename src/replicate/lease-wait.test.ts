@@ -103,3 +103,14 @@ test.each([false, true])('whoever is told to end stops waiting (standby: %s)', a
   afterLooks(1, async () => draining.abort());
   await expect(wait({ standby, draining: draining.signal })).rejects.toThrow(/told to end/);
 });
+
+test.each([false, true])('a holder that dies meanwhile is not waited for (standby: %s)', async (standby) => {
+  const { scene, wait } = await waiting();
+  let looks = 0;
+  const isProvenDead = async (): Promise<boolean> => {
+    looks += 1;
+    return looks === 3;
+  };
+  expect(await wait({ standby, isProvenDead })).toBeNull();
+  expect(scene.clock.monotonic()).toBe((3 * TTL_MS) / (standby ? 4 : 6));
+});

@@ -5,6 +5,7 @@
 import type { Clock } from '../core/clock.ts';
 import { LeaseHeldError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
+import { isProvenDead, type ProcessIdentity } from '../core/process-identity.ts';
 import type { ObjectVersion, ReplicaClient } from '../replica/replica-client.ts';
 import { readHead, type StoredHead } from './head-lease-read.ts';
 
@@ -20,18 +21,23 @@ export interface LeaseWaitOptions {
   readonly draining?: AbortSignal;
   /** Wait for as long as the holder renews, instead of giving up when it does. Default false. */
   readonly standby?: boolean;
+  /** Who waits. With it a holder that dies on this machine is not waited for any longer. */
+  readonly writer?: { readonly process: ProcessIdentity };
+  /** Default: what this machine tells to `writer`. */
+  readonly isProvenDead?: (process: ProcessIdentity) => Promise<boolean>;
 }
 
 /**
  * @returns the version of the head that did not change for its whole ttl; null when it was released, removed or taken
- *   by somebody else: then all must be read anew
+ *   by somebody else, or when its holder is proven dead: then all must be read anew
  * @throws LeaseHeldError when its holder, or a third process, renewed it, unless on standby; when nobody wants it any more
  */
 export async function waitForLease(
-  { client, clock, log, draining, standby = false }: LeaseWaitOptions,
+  options: LeaseWaitOptions,
   held: StoredHead,
   { signal }: { signal?: AbortSignal | undefined } = {},
 ): Promise<ObjectVersion | null> {
+  const { client, clock, log, draining, standby = false } = options;
   sayWhy(log, held, { standby });
   let last = held;
   let since = clock.monotonic();
@@ -42,6 +48,7 @@ export async function waitForLease(
     if (draining?.aborted) throw toldToEnd(client, last);
     const now = await readHead(client, { signal });
     if (now === null || now.document.released || now.document.owner !== held.document.owner) return null;
+    if (await isDead(now.document.process, options)) return null;
     if (now.version === last.version) continue;
     if (!standby) throw leaseHeld(client, now);
     if (now.document.session !== last.document.session) {
@@ -65,6 +72,9 @@ export async function waitForLease(
     }
   }
 }
+
+const isDead = async (holder: ProcessIdentity, { writer, isProvenDead: judge }: LeaseWaitOptions): Promise<boolean> =>
+  judge ? judge(holder) : writer !== undefined && isProvenDead(holder, writer.process);
 
 function sayWhy(log: Log, { document }: StoredHead, { standby }: { standby: boolean }): void {
   const { ttlMs, process, owner, generation } = document;
