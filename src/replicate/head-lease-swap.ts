@@ -42,6 +42,8 @@ export class HeadPlace {
   /** Of what our last document replaced; null before there is any. */
   #staleVersion: ObjectVersion | null = null;
   #renewals = 0;
+  /** Whether a swap under a version that was gone has been refused. */
+  #refusesStale = false;
 
   private constructor(client: ReplicaClient, mode: LeaseMode, held: StoredHead) {
     this.#client = client;
@@ -81,8 +83,8 @@ export class HeadPlace {
   /** @throws PreconditionFailedError when the head is no longer ours; UnsupportedByStoreError when swaps are ignored */
   async renew(document: HeadDocument, options: CallOptions): Promise<void> {
     this.#renewals += 1;
-    if (this.mode === 'exclusive' && this.#renewals === STALE_SWAP_AT_RENEWAL)
-      await this.#trySwapStale(document, options);
+    const isDue = this.mode === 'exclusive' && !this.#refusesStale && this.#renewals >= STALE_SWAP_AT_RENEWAL;
+    if (isDue) await this.#trySwapStale(document, options);
     await this.replace(document, options);
   }
 
@@ -118,8 +120,9 @@ export class HeadPlace {
     try {
       await this.#client.put(HEAD_KEY, encodeHeadDocument(document), { ifMatch: stale, signal });
     } catch (error) {
-      if (error instanceof PreconditionFailedError) return;
-      throw error;
+      if (!(error instanceof PreconditionFailedError)) throw error;
+      this.#refusesStale = true;
+      return;
     }
     throw new UnsupportedByStoreError(`${this.#client.url} replaces head.json although the condition does not hold`, {
       hint: 'Start again: a new generation begins then, without relying on conditions. Make sure that no second process replicates to this destination.',

@@ -151,6 +151,23 @@ test('a long session asks once whether a swap of what is gone is refused', async
   expect(puts).toEqual([1, 2, 1, 1]);
 });
 
+test('that question is asked again where it had no answer', async () => {
+  const clock = new VirtualClock();
+  const store = new MemoryReplicaClient();
+  const faulty = new FaultyReplicaClient(store, { clock });
+  const scene = new HeadScene(faulty, clock);
+  const lease = await scene.take();
+  clock.skip(1);
+  await lease.renew(null);
+  faulty.inject({ kind: 'fail-before', operation: 'put' });
+  clock.skip(1);
+  await expect(lease.renew(null)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+  const puts = store.store.requests.put;
+  await lease.renew(null);
+  await lease.renew(null);
+  expect(store.store.requests.put - puts).toBe(3);
+});
+
 test('a store that swaps what is gone is found out, and nobody relies on it', async () => {
   const scene = new HeadScene(Object.assign(new DeafClient(), { ifAbsent: 'honours' as const }));
   const lease = await scene.take();
