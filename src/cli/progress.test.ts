@@ -84,6 +84,11 @@ describe('bar', () => {
     );
   });
 
+  test('of several databases the one that is being restored is named', () => {
+    const line = formatPlain({ ...at(50 * MIB), database: 'replica 3' }, { bytesPerSecond: 0, etaMs: null });
+    expect(line).toMatch(/^restoring replica 3 {2}/);
+  });
+
   test('a total that was too small fills the bar and no more', () => {
     expect(formatPlain({ ...at(300 * MIB) }, { bytesPerSecond: 0, etaMs: null })).toContain('100 %');
   });

@@ -122,7 +122,7 @@ async function ask(client: ReplicaClient, options: ChooseDestinationOptions): Pr
 
 async function askServer(client: ReplicaClient, options: ChooseDestinationOptions): Promise<Asked> {
   const planner = new ServerPlanner({
-    source: client.url,
+    root: client,
     fetch: fetchFrom(prefixedClient(client, SERVER_PREFIX), options),
     openReplica: (replicaId) => ({
       fetch: fetchFrom(prefixedClient(client, replicaPrefix(replicaId)), options),

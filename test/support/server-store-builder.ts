@@ -3,7 +3,7 @@ import { blake3Hex } from '../../src/core/checksum.ts';
 import { micros } from '../../src/core/types.ts';
 import { encodeFormatDocument } from '../../src/layout/format-document.ts';
 import { encodeImageManifest, imageNameOf } from '../../src/layout/image-manifest.ts';
-import { FORMAT_KEY, type GenerationName, makeGenerationName } from '../../src/layout/keys.ts';
+import { FORMAT_KEY, type GenerationName } from '../../src/layout/keys.ts';
 import {
   imageFileKey,
   imageManifestKey,
@@ -36,9 +36,6 @@ export interface StoredImage {
 }
 
 export const programHash = (program: string): string => new Keccak256().update(Buffer.from(program)).digestHex();
-
-export const generationNamed = (number: number): GenerationName =>
-  makeGenerationName(number, number.toString(16).padStart(8, '0'));
 
 export class ServerStoreBuilder {
   readonly client: ReplicaClient;

@@ -3,6 +3,7 @@ import { CorruptionError, NoBackupError, type ReplicateError, UnrecoverablePoint
 import type { Log } from '../../core/log.ts';
 import { decodeImageManifest, IMAGE_MANIFEST_BYTES_MAX, type ImageManifest } from '../../layout/image-manifest.ts';
 import { formatTimestamp } from '../../layout/time.ts';
+import type { ReplicaClient } from '../../replica/replica-client.ts';
 import { DatabaseRestore } from '../database-restore.ts';
 import type { FetchOptions } from '../fetch-parts.ts';
 import { isUnusable } from '../follow-plan.ts';
@@ -11,11 +12,11 @@ import type { ProgressMeter } from '../progress-meter.ts';
 import { readOrNull } from '../read-store.ts';
 import { chooseImage, type ImageState, type PassedOver, type ReplicaState } from './choose-image.ts';
 import { imagesOfLine } from './image-line.ts';
-import { type ListedImage, readServerStore, type ServerView } from './read-server-store.ts';
+import { findStoredReplica, type ListedImage, readServerStore, type ServerView } from './read-server-store.ts';
 
 export interface PlanServerOptions {
-  /** The destination, for people. */
-  readonly source: string;
+  /** Of the destination. */
+  readonly root: ReplicaClient;
   /** Its client's keys are relative to `server/`. */
   readonly fetch: FetchOptions;
   /** What it takes to restore one database; its meter is told of nothing before its turn. */
@@ -64,7 +65,8 @@ export class ServerPlanner {
   async plan(): Promise<ServerPlan> {
     const { fetch, log, partial } = this.#options;
     const view = (this.#view ??= await readServerStore({ ...fetch, log }));
-    const images = imagesOfLine(view, this.#options);
+    if (view.images.size === 0) await this.#requireNothing();
+    const images = imagesOfLine(view, { ...this.#options, source: this.#options.root.url });
     for (;;) {
       const known = { known: this.#known, replicas: this.#states };
       const choice = chooseImage({ images, ...known, partial });
@@ -83,6 +85,20 @@ export class ServerPlanner {
           throw this.#noneError(choice.passedOver);
       }
     }
+  }
+
+  /** Databases without an image are no empty place: a server must not be started as if they had never been. */
+  async #requireNothing(): Promise<void> {
+    const { root, fetch } = this.#options;
+    const replicaId = await findStoredReplica({ client: root, signal: fetch.signal });
+    if (replicaId === null) return;
+    throw new UnrecoverablePointError(
+      `${root.url} holds databases (replica ${replicaId}), but no image of the server that they belong to`,
+      {
+        hint: 'Single databases are restored with -replica-id. An image is stored once `replicate` has seen the whole directory.',
+        facts: { url: root.url, replica: replicaId.toString() },
+      },
+    );
   }
 
   /** An image turned out to be damaged or incomplete: the next plan does without it. */

@@ -2,8 +2,14 @@
 import { ConfigurationError } from '../../core/errors.ts';
 import type { GenerationDocument } from '../../layout/generation-document.ts';
 import { decodeHeadDocument, type HeadDocument } from '../../layout/head-document.ts';
-import { GENERATIONS_PREFIX, type GenerationName, HEAD_KEY } from '../../layout/keys.ts';
-import { type ImageNameParts, parseServerKey } from '../../layout/server-keys.ts';
+import { GENERATIONS_PREFIX, type GenerationName, HEAD_KEY, parseKey } from '../../layout/keys.ts';
+import {
+  type ImageNameParts,
+  parseRootKey,
+  parseServerKey,
+  REPLICAS_PREFIX,
+  SERVER_PREFIX,
+} from '../../layout/server-keys.ts';
 import { readDocuments, readFormat, readOrNull, type ReadStoreOptions } from '../read-store.ts';
 
 /** An image whose manifest is there. */
@@ -26,15 +32,33 @@ export interface ServerView {
   readonly files: ReadonlyMap<string, number>;
 }
 
+/** A client of a destination's root. */
+export type RootOptions = Pick<ReadStoreOptions, 'client' | 'signal'>;
+
 /**
- * What kind of backup lies at a destination; null where none does.
+ * What kind of backup lies at a destination; null where nothing says that it is a server's. That format.json is lost does
+ * not make a server's backup an empty place.
  *
  * @throws UnsupportedFormatError, CorruptionError, and what the client throws
  */
-export async function readKind(
-  options: Pick<ReadStoreOptions, 'client' | 'signal'>,
-): Promise<'database' | 'server' | null> {
-  return (await readFormat(options))?.kind ?? null;
+export async function readKind(options: RootOptions): Promise<'database' | 'server' | null> {
+  const format = await readFormat(options);
+  if (format !== null) return format.kind;
+  for (const prefix of [SERVER_PREFIX, REPLICAS_PREFIX]) {
+    for await (const _ of options.client.list(prefix, { signal: options.signal })) return 'server';
+  }
+  return null;
+}
+
+/** The first replica whose database holds a commit or a snapshot; null where none does. */
+export async function findStoredReplica({ client, signal }: RootOptions): Promise<bigint | null> {
+  for await (const { key } of client.list(REPLICAS_PREFIX, { signal })) {
+    const root = parseRootKey(key);
+    if (root?.kind !== 'replica') continue;
+    const { kind } = parseKey(root.key) ?? {};
+    if (kind === 'log' || kind === 'manifest') return root.replicaId;
+  }
+  return null;
 }
 
 /**

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { RestoreScene } from '../../../test/support/restore-scene.ts';
 import { type ImageSample, programHash, ServerStoreBuilder } from '../../../test/support/server-store-builder.ts';
+import { StoreBuilder } from '../../../test/support/store-builder.ts';
 import { vectorDirectory } from '../../../test/vectors/vectors.ts';
 import { ByteBudget } from '../../core/byte-budget.ts';
 import { systemClock } from '../../core/clock.ts';
@@ -16,6 +17,7 @@ import { prefixedClient } from '../../replica/wrap/prefixed.ts';
 import { databaseExists } from '../database-exists.ts';
 import type { RestoreProgress } from '../restore-report.ts';
 import { realTargetSystem } from '../target-system.ts';
+import { readKind } from './read-server-store.ts';
 import { restoreServer, type RestoreServerOptions } from './restore-server.ts';
 import type { ServerRestoreReport } from './server-report.ts';
 
@@ -203,9 +205,23 @@ describe('a database without a recovery point', () => {
     expect(await readdir(join(scene.target, 'replicas'))).toEqual(['1']);
   });
 
-  test('is no backup at all where no image was ever stored', async () => {
-    await builder.putReplica(1n, SMALL);
+  test('where no image was ever stored: no backup, unless databases were stored', async () => {
     await expect(run()).rejects.toThrow(NoBackupError);
+    await new StoreBuilder(prefixedClient(scene.client, 'replicas/1/')).putGeneration({ number: 1 });
+    await expect(run()).rejects.toThrow(NoBackupError);
+    await builder.putReplica(1n, SMALL);
+    await expect(run()).rejects.toThrow(UnrecoverablePointError);
+    await expect(run()).rejects.toHaveProperty('hint', expect.stringContaining('-replica-id'));
+  });
+
+  test('a lost format.json makes no empty place of a server’s backup', async () => {
+    const kind = (): Promise<string | null> => readKind({ client: scene.client, signal: new AbortController().signal });
+    scene.client.store.objects.delete('format.json');
+    expect(await kind()).toBe(null);
+    await builder.putReplica(1n, SMALL);
+    expect(await kind()).toBe('server');
+    await builder.putFormat();
+    expect(await kind()).toBe('server');
   });
 });
 

@@ -72,7 +72,7 @@ class ServerRun {
     this.#progress = new ServerProgress(options.progress);
     this.#fetch = this.#fetchFrom(clientAt(SERVER_PREFIX), this.#progress.meter());
     this.#planner = new ServerPlanner({
-      source: client.url,
+      root: client,
       fetch: this.#fetch,
       openReplica: (replicaId) => {
         const progress = this.#progress.meter(`replica ${replicaId}`);

@@ -90,9 +90,17 @@ function filePart(key: string, { path, bytes, mode, blake3 }: ImageFile, { files
 /** Nothing but the program itself says how long it is: that stands at its beginning. */
 async function programPart(hash: string, { client, signal }: FetchOptions): Promise<FilePart> {
   const key = programKey(hash);
-  const stored = await client.get(key, { signal, range: { start: 0, endExclusive: FRAME_HEADER_BYTES_MAX } });
-  const { size } = stored;
-  const head = await readBody(stored, FRAME_HEADER_BYTES_MAX);
+  const range = { start: 0, endExclusive: FRAME_HEADER_BYTES_MAX };
+  let size = 0;
+  let head = new Uint8Array(0);
+  try {
+    const stored = await client.get(key, { signal, range });
+    size = stored.size;
+    head = Uint8Array.from(await readBody(stored, FRAME_HEADER_BYTES_MAX));
+  } catch (error) {
+    // An empty object has no first byte.
+    if (!(error instanceof RangeError)) throw error;
+  }
   const bytes = readHeader(head)?.contentSize ?? null;
   if (bytes === null || bytes > IMAGE_FILE_BYTES_MAX) {
     throw new CorruptionError(`${key} is no stored program: it does not begin with a frame of a known length`, {
