@@ -297,6 +297,16 @@ describe('before the server', () => {
 });
 
 describe('whose the backup is', () => {
+  test('-takeover takes it from another owner, for this server too', async () => {
+    await using place = await databaseBesideStore();
+    await runWell(['replicate', '-once', place.database, place.url], { env: { STDB_REPLICATE_OWNER: 'old' } });
+    const cmd = await server(place, ['exit 0']);
+    const args = ['replicate', '-exec', cmd, place.database, place.url];
+    expect((await startProgram(args, { env: { STDB_REPLICATE_OWNER: 'new' } }).ended()).code).toBe(11);
+    await runWell(['replicate', '-takeover', ...args.slice(1)], { env: { STDB_REPLICATE_OWNER: 'new' } });
+    expect(await readHead(place.store)).toMatchObject({ owner: 'new', released: true });
+  });
+
   test('-standby: the server runs while another process holds the backup, which is taken when that ends', async () => {
     await using place = await databaseBesideStore();
     await using holder = startProgram(['replicate', place.database, place.url]);
