@@ -67,7 +67,7 @@ export class Director {
       [on(plan.snapshots, 6), () => server.snapshot()],
       [on(plan.snapshots && plan.compression, 2), () => server.compressSnapshots()],
       [on(plan.snapshots, 1), () => server.archiveSnapshot()],
-      [on(plan.snapshots && plan.pruning, 3), () => server.prune()],
+      [on(plan.snapshots && plan.pruning, 3), () => this.#prune(machine)],
       [3, () => this.#crash(machine, { power: false })],
       [on(plan.power, 4), () => this.#crash(machine, { power: true })],
       [on(plan.restarts, 5), () => writer?.kill()],
@@ -114,6 +114,12 @@ export class Director {
     this.#world.breaks += 1;
     server.wipe({ directory: false });
     demand(server.boot() === null, () => 'the model refuses an empty directory');
+  }
+
+  /** Whoever was not running meanwhile finds a gap. */
+  #prune({ server }: Machine): void {
+    this.#world.breaks += 1;
+    server.prune();
   }
 
   #freeze(process: SimProcess | undefined): void {

@@ -37,7 +37,8 @@ export class Oracle {
   readonly #replaced = new Set<string>();
   /** When each process last wrote the head. */
   readonly #renewedAt = new Map<number, number>();
-  /** What the writer of a generation said is stored, fenced or not. */
+  /** What each process said last, and the furthest that was said of a generation. */
+  readonly #saidLast = new Map<SimProcess, Commit>();
   readonly #said = new Map<string, Commit>();
   /** The furthest that was ever acknowledged. */
   #furthest: Commit | null = null;
@@ -135,9 +136,9 @@ export class Oracle {
     const { generation, position } = said;
     const commit = this.#options.history.find(position);
     demand(commit !== undefined, () => `${process.mailbox.name} stored ${position.tx}, which no server wrote`);
-    const saidBefore = this.#said.get(generation);
-    if (saidBefore === commit) return;
-    this.#said.set(generation, commit);
+    if (this.#saidLast.get(process) === commit) return;
+    this.#saidLast.set(process, commit);
+    if (commit.last > (this.#said.get(generation)?.last ?? -1n)) this.#said.set(generation, commit);
     const isHolder = this.head?.generation === generation && this.head.process.pid === process.options.pid;
     demand(isHolder, () => `${process.mailbox.name} says ${commit.last} is stored in ${generation}, but lost the head`);
     const before = this.acknowledged.get(generation) ?? null;

@@ -13,7 +13,7 @@ import {
   SNAPSHOTS_DIR,
 } from '../../src/spacetimedb/file-names.ts';
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../../src/spacetimedb/segment-header.ts';
-import { type Commit, type History, holding } from './history.ts';
+import { type Commit, epochOf, type History, holding } from './history.ts';
 import type { MemoryDisk, MemoryFile } from './memory-disk.ts';
 import type { Random } from './random.ts';
 import { plainOf, readSegments, type ReadSegment, SHORT_TAIL_BYTES } from './read-disk-log.ts';
@@ -367,6 +367,7 @@ export class Server {
     if (start > 0n && !newest.some((tx) => tx + 1n >= start)) return this.#refuse('no connected snapshot');
     this.#dropSnapshotsAfter(tip);
     this.tip = tip;
+    this.#epoch = tip === null ? 0n : epochOf(tip);
     this.#segments = segments.map(({ tx, path, compressed, commits }) => ({
       tx,
       path,
