@@ -1,5 +1,6 @@
 // Invariant: what a store does with conditions is found out without changing a byte of what is there.
 import { expect, test } from 'vitest';
+import { ReplicatorScene } from '../../test/support/replicator-scene.ts';
 import { DeafClient } from '../../test/support/unruly-clients.ts';
 import { systemClock } from '../core/clock.ts';
 import { ConfigurationError, UnsupportedFormatError } from '../core/errors.ts';
@@ -113,3 +114,17 @@ test.each<FaultKind['kind']>(['fail-before', 'fail-after'])(
     }
   },
 );
+
+test('what a start asks: four requests to continue, six into a new generation; and one to release', async () => {
+  await using scene = await ReplicatorScene.open();
+  await scene.runOnce();
+  const { store } = scene.client;
+  store.resetCounters();
+  await scene.runOnce();
+  expect(store.requests).toEqual({ get: 2, list: 1, put: 1 + 1, head: 0, delete: 0 });
+  await scene.killHolder();
+  store.resetCounters();
+  await scene.runOnce();
+  // And then one to look for the newest snapshot of the line.
+  expect(store.requests).toEqual({ get: 2 + 1, list: 1, put: 3 + 1, head: 0, delete: 0 });
+});

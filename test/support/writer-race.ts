@@ -13,6 +13,9 @@ import { type RunningProgram, runProgram, startProgram } from './program.ts';
 const GROWTH_MS = 25;
 const COMMON_COMMITS = 40;
 const TTL_SECONDS = 5;
+/** Of a disturbance, twice a second. */
+const KILL_CHANCE = 0.1;
+const STOP_CHANCE = 0.4;
 
 export interface RaceOptions {
   /** A directory of the race's own. */
@@ -160,15 +163,15 @@ export class WriterRace implements AsyncDisposable {
     const program = racer?.program;
     if (racer === undefined || program === null || program === undefined) return;
     const dice = random();
-    if (dice < 0.3) {
+    if (dice < KILL_CHANCE) {
       this.#kills += 1;
       program.kill('SIGKILL');
-    } else if (dice < 0.75) {
+    } else if (dice < KILL_CHANCE + STOP_CHANCE) {
       this.#stops += 1;
       racer.stopped = true;
       program.kill('SIGSTOP');
-      // Now and then longer than the ttl and the waiting of the next one.
-      const ms = random() < 0.5 ? random() * 1_500 : TTL_SECONDS * 1_000 * (0.8 + random());
+      // Half of the time for so long that somebody else takes the head meanwhile.
+      const ms = random() < 0.5 ? random() * 1_500 : TTL_SECONDS * 1_000 * (1 + 1.2 * random());
       void delay(ms, undefined, { ref: false }).then(() => {
         program.kill('SIGCONT');
         if (racer.program === program) racer.stopped = false;
