@@ -49,8 +49,9 @@ describe('lines', () => {
       generationDocument(6, { number: 2, at: position(100, 1) }),
     );
     expect(describeLine(3, documents)).toEqual(['1 until 50', '3']);
-    expect(describeLine(4, documents)).toEqual(['1 until 100', '4']);
-    expect(describeLine(5, documents)).toEqual(['1 until 100', '5']);
+    expect(describeLine(4, documents)).toEqual(['1 until 100', '2 until 100', '4']);
+    // Those that branched right where their parents did have no commits, but may hold snapshots.
+    expect(describeLine(5, documents)).toEqual(['1 until 100', '2 until 100', '4 until 100', '5']);
     expect(() => describeLine(6, documents)).toThrow(CorruptionError);
   });
 

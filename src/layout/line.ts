@@ -41,7 +41,8 @@ function earlier(a: Position | null, b: Position, child: GenerationName): Positi
 
 /**
  * The parts of the line that ends with `generation`, oldest first. A generation that contributes nothing, because its
- * child branched at or before the point where it began itself, is left out; `generation` itself is always the last part.
+ * child branched before the point where it began itself, is left out; one that branched right there has no commits, but
+ * may hold snapshots. `generation` itself is always the last part.
  *
  * @throws CorruptionError when a document is missing, a parent has no smaller number than its child, or two parent
  * points contradict each other
@@ -54,7 +55,7 @@ export function lineOf(
   let until: Position | null = null;
   for (let name: GenerationName | null = generation; name !== null; ) {
     const { parent }: GenerationDocument = requireDocument(name, documents);
-    const isEmpty: boolean = until !== null && parent !== null && until.tx <= parent.position.tx;
+    const isEmpty: boolean = until !== null && parent !== null && until.tx < parent.position.tx;
     if (!isEmpty) parts.push({ generation: name, until });
     if (parent === null) break;
     if (numberOf(parent.generation) >= numberOf(name)) {

@@ -4,7 +4,7 @@
  */
 import type { TailPosition } from '../capture/commit-run.ts';
 import { compareWithLocalLog, type LogComparison, readLogStart } from '../capture/local-log.ts';
-import { LogDamagedError } from '../capture/log-damage.ts';
+import type { LogDamagedError } from '../capture/log-damage.ts';
 import { findStandingDamage } from '../capture/standing-damage.ts';
 import type { SourceDivergedError } from '../core/errors.ts';
 import { isProvenDead, type ProcessIdentity } from '../core/process-identity.ts';
@@ -12,8 +12,12 @@ import { samePosition, type TxOffset, txOffset } from '../core/types.ts';
 import type { GenerationReason } from '../layout/generation-document.ts';
 import type { HeadDocument } from '../layout/head-document.ts';
 
-import { type ObjectVersion, PreconditionFailedError, type ReplicaClient } from '../replica/replica-client.ts';
-import { UnsupportedByStoreError } from '../replica/replica-client.ts';
+import {
+  type ObjectVersion,
+  PreconditionFailedError,
+  type ReplicaClient,
+  UnsupportedByStoreError,
+} from '../replica/replica-client.ts';
 import { type CommonPointSearch, findCommonPoint } from './find-common-point.ts';
 import { waitForLease } from './lease-wait.ts';
 import { findBase, localLogState, type LocalPlace, readLocalFacts } from './local-facts.ts';
