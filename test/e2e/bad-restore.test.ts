@@ -14,7 +14,7 @@ import {
   writeConfig,
 } from '../support/database-beside-store.ts';
 import { runProgram } from '../support/program.ts';
-import { readDatabase } from '../support/recorded-database.ts';
+import { readDatabase, readTree } from '../support/recorded-database.ts';
 import { listKeys, readStored } from '../support/stored-log.ts';
 import { treeFacts } from '../support/tree-facts.ts';
 import { copyVector } from '../vectors/vectors.ts';
@@ -186,6 +186,15 @@ test('a log that ends in a segment of version 0 is restored, and the operator is
   await runWell(['replicate', '-once', place.database, place.url]);
   const { stderr } = await runWell(['restore', '-o', place.restored, place.url]);
   expect(stderr).toMatch(/written as version 1/);
+
+  // A writer that follows the restored database branches off before the rewritten segment, and nothing is lost.
+  const again = join(place.path, 'again');
+  const gone = await runWell(['replicate', '-once', place.restored, place.url]);
+  expect(gone.stderr).toMatch(/rolled-back.* at 96 /);
+  await runWell(['restore', '-o', again, place.url]);
+  expect(await readTree(again)).toEqual(await readTree(place.restored));
+  await runWell(['restore', '-generation', '1', '-o', join(place.path, 'before'), place.url]);
+  expect(await readTree(join(place.path, 'before'))).toEqual(await readTree(place.restored));
 });
 
 /** Keys of the log objects that hold commits of a segment. */
