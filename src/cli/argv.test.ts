@@ -83,6 +83,8 @@ test('there is something to test', () => {
       'replicate',
       'restore',
       'databases',
+      'lease show',
+      'lease release',
       'config check',
       'config print',
       'config schema',
