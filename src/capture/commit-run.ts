@@ -19,6 +19,8 @@ export interface CommitRun {
   readonly crc: Crc32c;
   /** The greatest time in the line up to and including `last`. */
   readonly time: Micros;
+  /** Of the last commit. */
+  readonly epoch: bigint | null;
   readonly commits: number;
   /** Place in the segment's plain bytes. */
   readonly start: ByteOffset;
@@ -37,6 +39,8 @@ export interface TailPosition {
   /** Checksum of the commit before; 0 at the beginning. */
   readonly crc: Crc32c;
   readonly time: Micros;
+  /** Of the commit before, where it was read: none after it may have a lower one. */
+  readonly epoch?: bigint | null;
   /** Set where a line begins here: what stands before in the file is no matter, and `crc` is 0. */
   readonly begins?: true;
 }

@@ -1,5 +1,5 @@
 /** What the local log holds of commits that are stored: the comparison that every start rests on. Local reads only. */
-import { CorruptionError } from '../core/errors.ts';
+import { CorruptionError, SourceDivergedError } from '../core/errors.ts';
 import {
   byteOffset,
   type Crc32c,
@@ -39,7 +39,7 @@ export type LogComparison =
  *
  * @param ends ascending, not empty; the last one is the stored position
  * @param time the greatest time in the line up to the stored position
- * @throws UnsupportedFormatError, LocalFileError
+ * @throws SourceDivergedError when no log is there; UnsupportedFormatError, LocalFileError
  */
 export async function compareWithLocalLog(
   source: LogSource,
@@ -49,7 +49,9 @@ export async function compareWithLocalLog(
   const segments = await listFilledSegments(source);
   const stored = ends.at(-1);
   const oldest = segments[0];
-  if (stored === undefined || oldest === undefined) throw new RangeError('nothing to compare');
+  if (stored === undefined) throw new RangeError('nothing to compare');
+  // It was there a moment ago.
+  if (oldest === undefined) throw logGone(source);
   if (oldest.tx > stored.tx + 1n) {
     return { agreement: 'gap', detail: `it starts at transaction ${oldest.tx}, after the stored ${stored.tx}` };
   }
@@ -74,6 +76,9 @@ export async function compareWithLocalLog(
     ? { agreement: 'shorter', detail: `it holds no commit up to the stored transaction ${stored.tx}` }
     : { agreement: 'agrees', tail };
 }
+
+const logGone = ({ directory }: LogSource): SourceDivergedError =>
+  new SourceDivergedError(`the commit log in ${directory} is gone`, { facts: { directory } });
 
 function disagreement(end: Position, found: HeldEnd | undefined, held: SegmentEnds): LogComparison {
   if (found !== undefined) {

@@ -8,8 +8,9 @@
  * segment before it.
  */
 import { CorruptionError } from '../core/errors.ts';
-import type { ReadableFiles } from '../core/readable-files.ts';
+import type { FileFacts, ReadableFiles } from '../core/readable-files.ts';
 import { byteOffset, type TxOffset } from '../core/types.ts';
+import { readingFrom } from '../spacetimedb/reading-from.ts';
 import { SEGMENT_HEADER_BYTES } from '../spacetimedb/segment-header.ts';
 import { openSegment, type SegmentReader } from '../spacetimedb/segment-reader.ts';
 import { listSegments, type SegmentEntry } from '../spacetimedb/segments.ts';
@@ -57,10 +58,10 @@ export class LogTailer implements AsyncDisposable {
   async hasGrown(): Promise<boolean> {
     const reader = this.#reader;
     if (reader === null) return true;
-    const named = await this.#files.facts(reader.path);
+    const named = await this.#facts(reader.path);
     if (named === null || named.inode !== reader.inode) return true;
     if (named.size !== this.#seenSize) return true;
-    const successor = await this.#files.facts(reader.siblingPath(this.#position.nextTx));
+    const successor = await this.#facts(reader.siblingPath(this.#position.nextTx));
     return successor !== null && this.#position.nextTx !== reader.tx && successor.size > SEGMENT_HEADER_BYTES;
   }
 
@@ -68,8 +69,8 @@ export class LogTailer implements AsyncDisposable {
   async extent(): Promise<number> {
     const reader = this.#reader;
     if (reader === null) return 0;
-    const named = await this.#files.facts(reader.path);
-    const successor = await this.#files.facts(reader.siblingPath(this.#position.nextTx));
+    const named = await this.#facts(reader.path);
+    const successor = await this.#facts(reader.siblingPath(this.#position.nextTx));
     return (named?.size ?? 0) + (successor?.size ?? 0);
   }
 
@@ -79,7 +80,7 @@ export class LogTailer implements AsyncDisposable {
     if (reader === null || reader.version === null) return Number.POSITIVE_INFINITY;
     const ahead = (await reader.plainBytes()) - this.#position.at;
     if (ahead > 0) return ahead;
-    const successor = await this.#files.facts(reader.siblingPath(this.#position.nextTx));
+    const successor = await this.#facts(reader.siblingPath(this.#position.nextTx));
     return successor === null ? 0 : Number.POSITIVE_INFINITY;
   }
 
@@ -155,7 +156,7 @@ export class LogTailer implements AsyncDisposable {
   /** The open segment; opened anew when another file was given its name (compressed in place, or replaced). */
   async #open(): Promise<SegmentReader | null> {
     if (this.#reader !== null) {
-      const named = await this.#files.facts(this.#reader.path);
+      const named = await this.#facts(this.#reader.path);
       const same = named === null || named.inode === this.#reader.inode;
       // A header that was not yet written when the file was opened must be read again.
       if (same && this.#reader.version !== null) {
@@ -197,7 +198,8 @@ export class LogTailer implements AsyncDisposable {
     try {
       if (reader.version === null) return null;
       const at = byteOffset(SEGMENT_HEADER_BYTES);
-      const beginning: TailPosition = { ...this.#position, segment: entry.tx, at, nextTx: entry.tx };
+      // An object ends with its segment: what the next one begins with need not follow this one's epoch.
+      const beginning: TailPosition = { ...this.#position, segment: entry.tx, at, nextTx: entry.tx, epoch: null };
       const result = await readRun(reader, beginning, { signal });
       if (!isRun(result)) return null;
       if (entry.tx !== this.#position.nextTx) {
@@ -214,6 +216,10 @@ export class LogTailer implements AsyncDisposable {
     } finally {
       if (!entered) await reader.close();
     }
+  }
+
+  #facts(path: string): Promise<FileFacts | null> {
+    return readingFrom(path, () => this.#files.facts(path));
   }
 
   async #list(): Promise<readonly SegmentEntry[]> {

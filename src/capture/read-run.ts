@@ -27,7 +27,10 @@ interface Scanned {
 
 function newScanner(reader: SegmentReader, from: TailPosition): CommitScanner {
   assert(reader.version !== null, 'a segment without a header was read for commits');
-  return new CommitScanner({ version: reader.version, expectedTx: from.nextTx, at: from.at, timeBefore: from.time });
+  const { nextTx: expectedTx, at, time: timeBefore, epoch = null } = from;
+  // A reader of the object that is cut from these runs sees one row of commits, and refuses a falling epoch.
+  const epochBefore = epoch === null ? {} : { epochBefore: epoch };
+  return new CommitScanner({ version: reader.version, expectedTx, at, timeBefore, ...epochBefore });
 }
 
 /** @param signal ends the pass over a commit that is longer than memory */
@@ -104,6 +107,7 @@ function makeRun(reader: SegmentReader, from: TailPosition, { scanner, parts, in
     prev: from.crc,
     crc: scanner.lastCrc,
     time: scanner.time,
+    epoch: scanner.lastEpoch,
     commits: scanner.commits,
     start: from.at,
     end: scanner.end,
@@ -119,4 +123,5 @@ export const afterRun = (run: CommitRun): TailPosition => ({
   nextTx: (run.last + 1n) as TxOffset,
   crc: run.crc,
   time: run.time,
+  epoch: run.epoch,
 });
