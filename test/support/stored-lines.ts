@@ -77,8 +77,10 @@ export class StoredLines {
       if (object === undefined) break;
       const read = await this.commitsOf(object);
       faults.push(...read.faults);
-      commits.push(...read.commits.filter(({ lastTx }) => until === null || lastTx <= until));
-      if (read.commits.length === 0) break;
+      const own = read.commits.filter(({ lastTx }) => until === null || lastTx <= until);
+      // Content that is not what the name says: a fault, and nothing to go on from.
+      if (own.length === 0) break;
+      commits.push(...own);
     }
     return { generation: name, commits, faults };
   }
