@@ -2,7 +2,6 @@
  * Whose the restored files are, and who may read them: what was asked for, else as the target was, else as the directory
  * around it is. Modes are permission bits; files have those of directories without the right to search.
  */
-import type { FileHandle } from 'node:fs/promises';
 import { chmod, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fsyncDirectory } from '../core/atomic-file.ts';
@@ -23,8 +22,8 @@ export interface Ownership {
   readonly fileMode: number;
 }
 
-/** What stat(2) says of a directory. */
-export interface DirectoryFacts {
+/** What stat(2) says. */
+export interface OwnedFacts {
   readonly uid: number;
   readonly gid: number;
   readonly mode: number;
@@ -41,20 +40,34 @@ const NOT_SEARCH = 0o666;
  * @param like the target where it exists, else the nearest directory above it. A database never becomes writable for
  *   everybody, and never unusable for its own user, because a directory above it is.
  */
-export function ownershipLike(like: DirectoryFacts, { uid, gid, mode }: OwnershipWish): Ownership {
+export function ownershipLike(like: OwnedFacts, { uid, gid, mode }: OwnershipWish): Ownership {
   const shared = (like.mode & STICKY) === 0 ? 0o777 : SHARED;
   const directoryMode = mode ?? (like.mode & shared & ~WRITABLE_BY_OTHERS) | WHOLE_OWNER;
   return { uid: uid ?? like.uid, gid: gid ?? like.gid, directoryMode, fileMode: directoryMode & NOT_SEARCH };
 }
 
-/** The same system, but every file that it creates is owned so, from its first byte on. */
-export function ownedSystem(system: TargetSystem, { uid, gid, fileMode }: Ownership): TargetSystem {
+/**
+ * The same system, but every file that it creates is owned so, from its first byte on.
+ *
+ * @param created what a file is that the system has just created there: where that is right already, nothing more is
+ *   asked for each of a hundred thousand
+ */
+export function ownedSystem(
+  system: TargetSystem,
+  { uid, gid, fileMode }: Ownership,
+  created: OwnedFacts,
+): TargetSystem {
+  const isOwned = created.uid === uid && created.gid === gid;
+  const hasMode = (created.mode & 0o777) === fileMode;
+  if (isOwned && hasMode) return system;
   return {
     ...system,
     createFile: async (path) => {
       const file = await system.createFile(path);
       try {
-        await own(file, { uid, gid, fileMode });
+        if (!isOwned) await file.chown(uid, gid);
+        // After the owner: to change that takes some bits away.
+        if (!hasMode) await file.chmod(fileMode);
         return file;
       } catch (error) {
         await file.close();
@@ -62,15 +75,6 @@ export function ownedSystem(system: TargetSystem, { uid, gid, fileMode }: Owners
       }
     },
   };
-}
-
-async function own(
-  file: FileHandle,
-  { uid, gid, fileMode }: Pick<Ownership, 'uid' | 'gid' | 'fileMode'>,
-): Promise<void> {
-  const before = await file.stat();
-  if (before.uid !== uid || before.gid !== gid) await file.chown(uid, gid);
-  if ((before.mode & 0o777) !== fileMode) await file.chmod(fileMode);
 }
 
 /** Gives `directory` and all directories in it their owner and mode, the deepest first, and makes that durable. */

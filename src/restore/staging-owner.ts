@@ -9,8 +9,10 @@ import { isProvenDead, type ProcessIdentity, readProcessIdentity } from '../core
 
 const OWNER_FILE = 'owner.json';
 
+export const ownerPath = (staging: string): string => join(staging, OWNER_FILE);
+
 export async function writeOwner(staging: string): Promise<void> {
-  await writeFile(join(staging, OWNER_FILE), `${JSON.stringify(await readProcessIdentity())}\n`, { flag: 'wx' });
+  await writeFile(ownerPath(staging), `${JSON.stringify(await readProcessIdentity())}\n`, { flag: 'wx' });
 }
 
 /**
@@ -33,7 +35,7 @@ export async function readLivingOwner(staging: string): Promise<ProcessIdentity 
 async function readOwner(staging: string): Promise<ProcessIdentity | null> {
   let text: string;
   try {
-    text = await readFile(join(staging, OWNER_FILE), 'utf8');
+    text = await readFile(ownerPath(staging), 'utf8');
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')) return null;
     throw error;

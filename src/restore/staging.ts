@@ -14,7 +14,7 @@ import {
   TargetInUseError,
 } from '../core/errors.ts';
 import {
-  type DirectoryFacts,
+  type OwnedFacts,
   type Ownership,
   type OwnershipWish,
   ownDirectories,
@@ -23,7 +23,7 @@ import {
 } from './ownership.ts';
 import { PUBLISHING_ORDER } from './publishing-order.ts';
 import { LOST_AND_FOUND, newStagingBeside, newStagingInside } from './staging-names.ts';
-import { writeOwner } from './staging-owner.ts';
+import { ownerPath, writeOwner } from './staging-owner.ts';
 import type { RestoreTarget } from './target.ts';
 import { realTargetSystem, type TargetSystem } from './target-system.ts';
 
@@ -99,8 +99,8 @@ export class Staging implements AsyncDisposable {
   }
 
   /** Whether this process may give files away is found out on the one directory that is there so far. */
-  async #becomeLike(model: DirectoryFacts, wish: OwnershipWish): Promise<void> {
-    const { uid, gid } = await stat(this.content);
+  async #becomeLike(model: OwnedFacts, wish: OwnershipWish): Promise<void> {
+    const { uid, gid, mode } = await stat(this.content);
     const like = ownershipLike(model, wish);
     let owned = like;
     if (uid !== like.uid || gid !== like.gid) {
@@ -114,9 +114,10 @@ export class Staging implements AsyncDisposable {
       }
     }
     // The bits above those of permissions (a group that is inherited) are kept where the directory itself was there.
-    if (this.#target.exists) await chmod(this.content, (model.mode & SPECIAL_BITS) | owned.directoryMode);
+    if (this.#target.exists) await chmod(this.content, ((model.mode | mode) & SPECIAL_BITS) | owned.directoryMode);
     this.#ownership = owned;
-    this.#system = ownedSystem(this.#plainSystem, owned);
+    // A file that was just created here tells what umask and file system make of one.
+    this.#system = ownedSystem(this.#plainSystem, owned, await stat(ownerPath(this.#directory)));
   }
 
   #mayNotGive({ uid, gid }: Ownership, cause: unknown): LocalFileError {
