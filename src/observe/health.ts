@@ -57,8 +57,10 @@ function judgeStore(status: CommonStatus): Judgement | null {
 }
 
 function judge(status: DatabaseStatus): Judgement {
-  const { state, lagSeconds } = status;
+  const { state, lagSeconds, damage } = status;
   if (state === 'stopped') return { health: 'stopped', reason: errorText(status) };
+  if (damage)
+    return { health: 'degraded', reason: `${damage.file} is damaged at byte ${damage.byte}: ${damage.message}` };
   if (state === 'waiting') return { health: 'waiting', reason: 'the database has no commit log yet' };
   const store = judgeStore(status);
   if (store) return store;

@@ -19,6 +19,8 @@ const status: DatabaseStatus = {
   storeAnswered: true,
   generation: '00000001-8c0ffee0',
   leaseMode: 'advisory',
+  generationsBegun: { first: 1, gap: 2 },
+  damage: { file: '00000000000000000086.stdb.log', byte: 4711, tx: txOffset(90), message: 'bad checksum' },
   local: { tx: txOffset(120), crc: crc32cValue(1), time: micros(5n) },
   stored: { tx: txOffset(100), crc: crc32cValue(2), time: micros(4n) },
   lagTransactions: 20,
@@ -144,7 +146,7 @@ test("/readyz and /metrics tell of servers' own files", async () => {
   const answer = await get('/readyz');
   expect(answer.status).toBe(503);
   expect(await answer.json()).toMatchObject({
-    databases: [{ health: 'ok' }],
+    databases: [{ health: 'degraded', reason: expect.stringContaining('byte 4711') as string }],
     servers: [
       { dataDirectory: '/stdb/data', health: 'ok' },
       { health: 'stopped', reason: 'no error was told' },
@@ -180,6 +182,8 @@ describe('/metrics', () => {
       [`stdb_replicate_database_state${labels.replace('}', ',state="stopped"}')}`, 0],
       [`stdb_replicate_last_error_timestamp_seconds${labels.replace('}', ',code="STORE_UNAVAILABLE"}')}`, 1],
       [`stdb_replicate_lease_guarded${labels}`, 0],
+      [`stdb_replicate_generations_total${labels.replace('}', ',reason="gap"}')}`, 2],
+      [`stdb_replicate_damaged_byte${labels.replace('}', ',file="00000000000000000086.stdb.log"}')}`, 4711],
       ['stdb_replicate_store_requests_total{destination="s3://bucket/p",operation="put"}', 4],
       ['stdb_replicate_store_sent_bytes_total{destination="s3://bucket/p",operation="put"}', 3064],
       ['stdb_replicate_store_errors_total{destination="s3://bucket/p",operation="list"}', 1],

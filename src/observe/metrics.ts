@@ -96,6 +96,24 @@ function stateDefinitions({ databases }: MetricsSources): MetricDefinition[] {
         databases().flatMap((s) => STATES.map((state) => [{ ...base(s), state }, Number(s.state === state)] as const)),
     },
     {
+      kind: 'counter',
+      name: 'generations_total',
+      help: 'New generations that this process has begun, by their reason.',
+      labels: ['database', 'destination', 'reason'],
+      samples: () =>
+        databases().flatMap((s) =>
+          Object.entries(s.generationsBegun ?? {}).map(([reason, count]) => [{ ...base(s), reason }, count] as const),
+        ),
+    },
+    {
+      kind: 'gauge',
+      name: 'damaged_byte',
+      help: 'Where the local log is bad, in the plain bytes of the segment; absent while it is whole.',
+      labels: ['database', 'destination', 'file'],
+      samples: () =>
+        databases().flatMap((s) => (s.damage ? [[{ ...base(s), file: s.damage.file }, s.damage.byte] as const] : [])),
+    },
+    {
       kind: 'gauge',
       name: 'lease_guarded',
       help: 'Whether the store keeps two writers apart (1), or nothing but reading does (0).',
