@@ -109,7 +109,10 @@ export class Staging implements AsyncDisposable {
       } catch (error) {
         if (systemCode(error) !== 'EPERM') throw error;
         if (wish.uid !== undefined || wish.gid !== undefined) throw this.#mayNotGive(like, error);
-        if (uid !== like.uid) this.ownerWarning = this.#describeOwner(uid, like);
+        // A directory of root's says nothing of who is to use what is made in it.
+        if (uid !== like.uid && (this.#target.exists || like.uid !== 0)) {
+          this.ownerWarning = this.#describeOwner(uid, like);
+        }
         owned = { ...like, uid, gid };
       }
     }

@@ -171,6 +171,9 @@ describe('staging', () => {
     await using told = await stageSample(target, { system: nobodyElse });
     expect(told.ownerWarning).toContain('chown -R 12345:12345');
     await told[Symbol.asyncDispose]();
+    await using below = await stageSample(join(target, 'below'), { system: nobodyElse });
+    expect(below.ownerWarning).toContain('the directory above');
+    await below[Symbol.asyncDispose]();
     await using given = await stageSample(target);
     await using file = await given.system.createFile(join(given.content, 'clog', 'other'));
     expect(given.ownerWarning).toBeNull();
