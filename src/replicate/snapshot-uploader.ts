@@ -39,6 +39,7 @@ import { manifestHeader, OWN_COMMIT, type PackedSnapshot, packLines, SNAPSHOT_FI
 import { SnapshotPacker } from './snapshot-packer.ts';
 import type { ListedSnapshots } from './take-head.ts';
 import { findNewestSnapshot, type StoredSnapshot } from './stored-snapshots.ts';
+import { UnusableSnapshots } from './unusable-snapshots.ts';
 
 const READS_AHEAD = 3;
 /** A commit above this is not stored with its snapshot; the snapshot then serves later points only. */
@@ -94,8 +95,8 @@ export class SnapshotUploader {
   #indexed = false;
   /** The directory's names when nothing was left to do, so that an unchanged directory costs one readdir. */
   #settledNames: string | null = null;
-  /** Snapshots that turned out to be damaged or unreadable, by their directory: said once, and passed over. */
-  readonly #unusable = new Set<string>();
+  /** Snapshots that turned out to be damaged or unreadable, by their directory: said, and passed over. */
+  readonly #unusable = new UnusableSnapshots();
   #failure: { readonly tx: TxOffset; readonly error: ReplicateError } | null = null;
 
   constructor(options: SnapshotUploaderOptions) {
@@ -115,6 +116,7 @@ export class SnapshotUploader {
   async upload({ signal }: { signal: AbortSignal }): Promise<{ pending: boolean }> {
     const { source, directory, client, generation, listed, stored, lineStart } = this.#options;
     const earliest = (lineStart ?? 0n) - 1n;
+    this.#unusable.beginPass();
     const names = ((await source.files.list(directory)) ?? []).join('\n');
     if (names === this.#settledNames) return { pending: false };
     const entries = (await listSnapshots(source.files, directory)).filter(
@@ -133,7 +135,7 @@ export class SnapshotUploader {
         if (!(await this.#uploadGuarded(candidate, signal))) return { pending: true };
       }
     }
-    if (candidate !== entries[0]) return { pending: true };
+    if (candidate !== entries[0] || this.#unusable.isWaiting) return { pending: true };
     this.#settledNames = names;
     return { pending: false };
   }
@@ -165,7 +167,7 @@ export class SnapshotUploader {
       return await this.#uploadSnapshot(entry, signal);
     } catch (error) {
       if (!isOfOneSnapshot(error)) throw error;
-      this.#unusable.add(nameOf(entry));
+      this.#unusable.add(nameOf(entry), { tx: entry.tx, isDamaged: !(error instanceof LocalFileError) });
       this.#failure = this.#failure !== null && this.#failure.tx > entry.tx ? this.#failure : { tx: entry.tx, error };
       this.#options.log.error(`snapshot ${entry.tx} cannot be backed up: ${error.message}`, {
         directory: entry.directory,
@@ -206,6 +208,7 @@ export class SnapshotUploader {
     await this.#putManifest(manifestKey(generation.generation, entry.tx), parts, signal);
     this.#newest = { generation: generation.generation, tx: entry.tx };
     if (this.#failure !== null && this.#failure.tx <= entry.tx) this.#failure = null;
+    this.#unusable.stored(entry.tx);
     this.#indexed = true;
     this.#index.keepOnly(packed.places);
     this.#options.onStored({
