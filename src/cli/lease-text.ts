@@ -26,7 +26,7 @@ export function errorText(error: Error): string {
   return `error: ${errorMessage(error)}${hint}`;
 }
 
-export function formatLease(place: string, { head, process, mode }: LeaseDescription, now: Micros): string {
+export function formatLease(place: string, { kind, head, process, mode }: LeaseDescription, now: Micros): string {
   if (head === null)
     return `${place}\n  held by     nobody: there is no head.json, the next start looks for the newest generation`;
   const { owner, process: holder, generation, position, ttlMs, released } = head;
@@ -43,7 +43,8 @@ export function formatLease(place: string, { head, process, mode }: LeaseDescrip
     `  ${released ? 'released  ' : 'renewed   '}  ${when(head.renewedAt, now)}`,
     `  ttl         ${humanDuration(ttlMs)}`,
     `  generation  ${generation}`,
-    `  stored      ${stored}`,
+    // Images of a server have names and no position.
+    ...(kind === 'server' ? [] : [`  stored      ${stored}`]),
     ...(mode === null ? [] : [`  lease       ${CONDITIONS[mode]}`]),
   ].join('\n');
 }

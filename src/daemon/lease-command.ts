@@ -30,6 +30,8 @@ export interface LeaseCommandOptions {
 export interface LeaseDescription {
   /** Below the destination: empty for a single database, else `replicas/1/`, `server/`. */
   readonly prefix: string;
+  /** `server`: of the images of a server's own files, which have no position. */
+  readonly kind: 'database' | 'server';
   /** Null: nobody has ever held it. */
   readonly head: StoredHead['document'] | null;
   /** What this machine can see of the holder's process. */
@@ -69,9 +71,10 @@ async function describeLease(
 ): Promise<LeaseDescription> {
   const head = (await readHead(client, { signal }))?.document ?? null;
   const mode = client.conditional !== 'full' ? 'advisory' : head?.released === true ? 'exclusive' : null;
-  if (head === null) return { prefix, head, process: 'unknown', mode };
-  if (await isProvenDead(head.process, self)) return { prefix, head, process: 'dead', mode };
-  return { prefix, head, process: (await isProvenAlive(head.process, self)) ? 'alive' : 'unknown', mode };
+  const kind = prefix === SERVER_PREFIX ? 'server' : 'database';
+  if (head === null) return { prefix, kind, head, process: 'unknown', mode };
+  if (await isProvenDead(head.process, self)) return { prefix, kind, head, process: 'dead', mode };
+  return { prefix, kind, head, process: (await isProvenAlive(head.process, self)) ? 'alive' : 'unknown', mode };
 }
 
 export interface ReleaseCommandOptions extends LeaseCommandOptions {

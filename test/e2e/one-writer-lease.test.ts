@@ -3,7 +3,7 @@
  * is released only in the name of a process that is proven dead or silent for a whole ttl; the next start goes on behind
  * the last stored commit, and what the dead one sends late is in no restore.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { micros } from '../../src/core/types.ts';
 import { decodeHeadDocument, encodeHeadDocument, type HeadDocument } from '../../src/layout/head-document.ts';
@@ -12,7 +12,7 @@ import { GrowingDatabase } from '../support/growing-database.ts';
 import { runProgram, startProgram } from '../support/program.ts';
 import { readDatabase } from '../support/recorded-database.ts';
 import { lineOf, readHead, readLineSegments, readStored } from '../support/stored-log.ts';
-import { vectorDirectory } from '../vectors/vectors.ts';
+import { copyVector, vectorDirectory } from '../vectors/vectors.ts';
 
 interface ShownLease {
   readonly prefix: string;
@@ -116,6 +116,34 @@ describe('lease', () => {
       destinations: [{ leases: [{ outcome: 'released', because: 'expired', position: { tx: '299' } }] }],
     });
     expect(await readHead(place.store)).toMatchObject({ released: true, position: { tx: '299' } });
+  });
+
+  test('of a killed process, for each head of a whole server in each of two destinations', async () => {
+    await using place = await databaseBesideStore(null);
+    copyVector('server-2.8', place.database);
+    const stores = [place.store, place.at('second')];
+    await mkdir(place.at('second'));
+    const config = place.at('c.yml');
+    const replicas = stores.map((store) => `      - url: file://${store}`);
+    await writeFile(config, ['dbs:', `  - path: ${place.database}`, '    replicas:', ...replicas, ''].join('\n'));
+    await using program = startProgram(['replicate', '-config', config]);
+    await program.until(() => (program.stderr.match(/image of the server stored/g) ?? []).length === 2, 'both images');
+    program.kill('SIGKILL');
+    await program.ended();
+    const prefixes = ['server/', 'replicas/1/', 'replicas/3/'];
+    const held = await show(place.database, '-config', config);
+    expect(held.map(({ prefix, head }) => [prefix, head.process.seen])).toEqual(
+      [...prefixes, ...prefixes].map((prefix) => [prefix, 'dead']),
+    );
+    await runWell(['lease', 'release', '-config', config, place.database]);
+    const released = await show(place.database, '-config', config);
+    expect(released.map(({ head }) => head.released)).toEqual(released.map(() => true));
+    await runWell(['replicate', '-once', '-config', config]);
+    const after = await show(place.database, '-config', config);
+    expect(after.map(({ head }) => head.generation)).toEqual(released.map(({ head }) => head.generation));
+    for (const store of stores) {
+      await runWell(['restore', '-o', place.at('restored', store === place.store ? '1' : '2'), `file://${store}`]);
+    }
   });
 
   test('where there is no backup', async () => {
