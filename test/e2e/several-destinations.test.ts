@@ -2,13 +2,13 @@
  * Invariants of several destinations: each has its own position, retries and health; one that is down neither delays nor
  * fails the others, whatever they share (memory, connections, the log), and catches up from the local log when it is back.
  */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { afterAll, describe, expect, test } from 'vitest';
 import { compareRestored } from '../support/compare-restored.ts';
 import { type DatabaseBesideStore, databaseBesideStore, runBadly, runWell } from '../support/database-beside-store.ts';
 import { freePort } from '../support/free-port.ts';
 import { GrowingDatabase } from '../support/growing-database.ts';
-import { metric, readiness } from '../support/http-status.ts';
+import { metric, metrics, readiness } from '../support/http-status.ts';
 import { testNeeding } from '../support/named-skip.ts';
 import { startProgram } from '../support/program.ts';
 import { rawHttpServer } from '../support/raw-http-server.ts';
@@ -116,6 +116,52 @@ needsS3('one of two stores goes away while the database grows, and catches up wh
   await program.until(async () => (await stored('file')) === 299, 'the other to go on');
   program.kill('SIGTERM');
   const { code, stderr } = await program.ended();
+  expect(code, stderr).toBe(0);
+  await expectRestored(place, 'one', url, env);
+  await expectRestored(place, 'two', place.url);
+});
+
+needsS3('one that misses what the local log no longer holds gets a gap, and the other does not', async () => {
+  if (!isServer(found)) throw new Error(found.skip);
+  await using place = await databaseBesideStore(null);
+  await using proxy = new TcpProxy(found.endpoint);
+  await proxy.open();
+  const url = s3Url({ ...found, endpoint: proxy.endpoint }, await found.makeBucket());
+  const env = s3Credentials(found);
+  const growing = new GrowingDatabase(place.database, await readDatabase(vectorDirectory('v2-small')));
+  await growing.create();
+  const addr = `127.0.0.1:${await freePort()}`;
+  const config = await configure(place, { [place.database]: [url, place.url] }, [`addr: ${addr}`]);
+  const stored = (destination: 's3' | 'file'): Promise<number | null> =>
+    metric(addr, 'stored_tx_offset', `destination="${destination}:`);
+  while (growing.lastTx < 100n) await growing.writeCommit();
+  {
+    await using first = startProgram(['replicate', '-config', config], { env });
+    await first.says(/serving metrics/);
+    for (const each of ['s3', 'file'] as const) await first.until(async () => (await stored(each)) === 100, each);
+    await proxy.cut();
+    await growing.finish();
+    await growing.takeSnapshot(180n);
+    await first.until(async () => (await metric(addr, 'snapshots_total', 'destination="file:')) === 1, 'the snapshot');
+    await first.until(async () => (await stored('file')) === 299, 'the other to have all');
+  }
+  // What a server removes once a snapshot stands behind it.
+  await rm(`${place.database}/clog/00000000000000000000.stdb.log`);
+  await rm(`${place.database}/clog/00000000000000000000.stdb.ofs`);
+
+  await using second = startProgram(['replicate', '-config', config], { env });
+  await second.says(/serving metrics/);
+  await second.until(async () => (await stored('file')) === 299, 'the other to go on while one is away');
+  await proxy.open();
+  await second.until(async () => (await stored('s3')) === 299, 'it to begin anew');
+  await second.until(async () => (await metric(addr, 'snapshots_total', 'destination="s3:')) === 1, 'its snapshot');
+  const begun = [...(await metrics(addr, 'generations_total')).keys()].sort();
+  expect(begun.map((labels) => labels.replace(/database="[^"]*",destination="(file|s3):[^"]*"/, '$1'))).toEqual([
+    'file,reason="takeover"',
+    's3,reason="gap"',
+  ]);
+  second.kill('SIGTERM');
+  const { code, stderr } = await second.ended();
   expect(code, stderr).toBe(0);
   await expectRestored(place, 'one', url, env);
   await expectRestored(place, 'two', place.url);
