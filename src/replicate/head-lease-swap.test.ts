@@ -25,9 +25,19 @@ test('a told success is true, a told loss is final', async () => {
       const scene = new HeadScene(client);
       const places = new Map<number, HeadPlace>();
       let holdings = 0;
+      const seen: unknown[] = [];
+      // Once another one has it, a holding never comes back, whatever arrives late.
+      const look = async (): Promise<void> => {
+        const current = (await readHead(client))?.document.acquiredAt;
+        if (seen.at(-1) === current) return;
+        expect(seen).not.toContain(current);
+        seen.push(current);
+      };
       for (const { who, what, answer, arrive } of steps) {
         scene.clock.skip(1);
+        await look();
         if (arrive) await client.arrive();
+        await look();
         if (answer === 'late') client.delayNextPut();
         const place = places.get(who);
         const call = { signal: undefined };
