@@ -19,6 +19,7 @@ import {
   comparisonName,
   type SourceChoice,
   type SourceFacts,
+  type SourceLine,
   type Verdict,
 } from '../restore/sources/choose-source.ts';
 
@@ -121,7 +122,9 @@ async function ask(client: ReplicaClient, options: ChooseDestinationOptions): Pr
 }
 
 async function askServer(client: ReplicaClient, options: ChooseDestinationOptions): Promise<Asked> {
+  const lines = new Map<bigint, SourceLine>();
   const planner = new ServerPlanner({
+    onPlan: (replicaId, plan) => void lines.set(replicaId, lineOfPlan(plan)),
     root: client,
     fetch: fetchFrom(prefixedClient(client, SERVER_PREFIX), options),
     openReplica: (replicaId) => ({
@@ -134,7 +137,7 @@ async function askServer(client: ReplicaClient, options: ChooseDestinationOption
     warn: () => undefined,
   });
   const { image, replicas } = await planner.plan();
-  const databases = new Map(replicas.map(({ replicaId, plan }) => [replicaId.toString(), lineOfPlan(plan)]));
+  const databases = new Map(replicas.map(({ replicaId }) => [`${replicaId}`, lines.get(replicaId) as SourceLine]));
   return { client, kind: 'server', facts: { url: client.url, databases, imageTime: image.image.time } };
 }
 

@@ -36,6 +36,8 @@ export class DatabaseRestore {
   readonly #options: DatabaseRestoreOptions;
   readonly #manifests = new Map<string, ManifestFacts>();
   readonly #unusable = new Map<string, Error>();
+  /** Of the first plan: what every later one keeps. */
+  #goal: Pick<RestorePlan, 'generation' | 'target'> | null = null;
   #plan: RestorePlan | null = null;
 
   constructor(options: DatabaseRestoreOptions) {
@@ -49,9 +51,17 @@ export class DatabaseRestore {
    * @throws NoBackupError, CorruptionError, UnrecoverablePointError, UsageError, and what the client throws
    */
   async plan(view?: StoreView): Promise<RestorePlan> {
-    this.#plan = await this.#makePlan({ generation: this.#options.generation }, view);
-    this.#warnAbandoned(this.#plan);
-    return this.#plan;
+    const plan = await this.#makePlan({ generation: this.#options.generation }, view);
+    this.#plan = plan;
+    this.#goal = { generation: plan.generation, target: plan.target };
+    this.#warnAbandoned(plan);
+    return plan;
+  }
+
+  /** Frees the plan, which names every object of a log: it is made anew, to the same point, when it is followed. */
+  forget(): void {
+    this.#plan = null;
+    this.#manifests.clear();
   }
 
   /**
@@ -61,9 +71,11 @@ export class DatabaseRestore {
    * @throws CorruptionError, UnrecoverablePointError, and what `attempt` throws
    */
   async follow<T>(attempt: (plan: RestorePlan) => Promise<T>): Promise<T> {
-    let plan = this.#plan ?? (await this.plan());
     // The head may move on to another generation meanwhile: this restore does not.
-    const { generation, target } = plan;
+    const goal = this.#goal ?? (await this.plan());
+    let plan = this.#plan ?? (await this.#makePlan(goal));
+    this.#plan = null;
+    const { generation, target } = goal;
     for (let count = 1; ; count += 1) {
       try {
         return await attempt(plan);

@@ -52,25 +52,42 @@ export interface RestoreReport {
   readonly plan: PlanSummary | null;
 }
 
-/** What is known before anything was written; `plan` is null where the store was not asked. */
-export function makeReport(
-  plan: RestorePlan | null,
-  facts: Pick<RestoreReport, 'outcome' | 'fetchedBytes' | 'durationMs' | 'warnings'>,
-): RestoreReport {
-  const summary = plan && summarizePlan(plan);
+/** What a report says of a plan. */
+export type PlanFacts = Pick<
+  RestoreReport,
+  'generation' | 'databaseIdentity' | 'snapshot' | 'position' | 'segments' | 'plan'
+>;
+
+export function planFacts(plan: RestorePlan): PlanFacts {
+  const summary = summarizePlan(plan);
   return {
-    generation: plan?.generation ?? null,
-    databaseIdentity: plan?.databaseIdentity ?? null,
-    snapshot: plan?.snapshot?.tx ?? null,
-    position: plan?.target ?? null,
-    segments: summary?.segments ?? 0,
-    plainBytes: 0,
-    ...facts,
+    generation: plan.generation,
+    databaseIdentity: plan.databaseIdentity,
+    snapshot: plan.snapshot?.tx ?? null,
+    position: plan.target,
+    segments: summary.segments,
     plan: summary,
   };
 }
 
-export function summarizePlan(plan: RestorePlan): PlanSummary {
+const NO_PLAN: PlanFacts = {
+  generation: null,
+  databaseIdentity: null,
+  snapshot: null,
+  position: null,
+  segments: 0,
+  plan: null,
+};
+
+/** What is known before anything was written; `plan` is null where the store was not asked. */
+export function makeReport(
+  plan: PlanFacts | null,
+  facts: Pick<RestoreReport, 'outcome' | 'fetchedBytes' | 'durationMs' | 'warnings'>,
+): RestoreReport {
+  return { ...(plan ?? NO_PLAN), plainBytes: 0, ...facts };
+}
+
+function summarizePlan(plan: RestorePlan): PlanSummary {
   const { line, target, snapshot, segments, abandoned } = plan;
   const objects = segments.flatMap(({ pieces }) => pieces.map(({ object }) => object));
   return {

@@ -16,7 +16,7 @@ import { checkFreeSpace } from './free-space.ts';
 import type { OwnershipWish } from './ownership.ts';
 import type { RestorePlan } from './plan-types.ts';
 import { ProgressMeter } from './progress-meter.ts';
-import { makeReport, type RestoreProgress, type RestoreReport } from './restore-report.ts';
+import { makeReport, planFacts, type RestoreProgress, type RestoreReport } from './restore-report.ts';
 import { Staging } from './staging.ts';
 import { checkTargetOutsideStore, inspectTarget } from './target.ts';
 import { realTargetSystem, type TargetSystem } from './target-system.ts';
@@ -94,7 +94,12 @@ class RestoreRun {
     const { clock } = this.#options;
     const { fetchedBytes } = this.#progress;
     const durationMs = clock.monotonic() - this.#begin;
-    return makeReport(plan, { outcome, fetchedBytes, durationMs, warnings: this.#database.warnings });
+    return makeReport(plan && planFacts(plan), {
+      outcome,
+      fetchedBytes,
+      durationMs,
+      warnings: this.#database.warnings,
+    });
   }
 
   async #attempt(plan: RestorePlan): Promise<RestoreReport> {

@@ -10,6 +10,7 @@ import { isUnusable } from '../follow-plan.ts';
 import type { RestorePlan } from '../plan-types.ts';
 import type { ProgressMeter } from '../progress-meter.ts';
 import { readOrNull } from '../read-store.ts';
+import { type PlanFacts, planFacts } from '../restore-report.ts';
 import { chooseImage, type ImageState, type PassedOver, type ReplicaState } from './choose-image.ts';
 import { imagesOfLine } from './image-line.ts';
 import { findStoredReplica, type ListedImage, readServerStore, type ServerView } from './read-server-store.ts';
@@ -24,15 +25,19 @@ export interface PlanServerOptions {
   /** Of the images: another line than the head's. */
   readonly generation?: string | undefined;
   readonly partial: boolean;
+  /** Told of each plan, once. */
+  readonly onPlan?: (replicaId: bigint, plan: RestorePlan) => void;
   readonly log: Log;
   readonly warn: (message: string) => void;
 }
 
+/** The plan itself is not kept: those of all databases of a server at once may be more than memory holds. */
 export interface PlannedReplica {
   readonly replicaId: bigint;
   readonly database: DatabaseRestore;
   readonly progress: ProgressMeter;
-  readonly plan: RestorePlan;
+  readonly summary: PlanFacts;
+  readonly work: Pick<RestorePlan, 'workBytes' | 'workObjects' | 'plainBytesMin'>;
 }
 
 export interface ServerPlan {
@@ -139,11 +144,16 @@ export class ServerPlanner {
   }
 
   async #planReplica(replicaId: bigint): Promise<void> {
-    const { openReplica, log } = this.#options;
+    const { openReplica, log, onPlan } = this.#options;
     const { fetch, progress } = openReplica(replicaId);
     const database = new DatabaseRestore({ fetch, progress, log: log.child({ replica: replicaId.toString() }) });
     try {
-      this.#planned.set(replicaId, { replicaId, database, progress, plan: await database.plan() });
+      const plan = await database.plan();
+      onPlan?.(replicaId, plan);
+      const { workBytes, workObjects, plainBytesMin } = plan;
+      const work = { workBytes, workObjects, plainBytesMin };
+      this.#planned.set(replicaId, { replicaId, database, progress, summary: planFacts(plan), work });
+      database.forget();
       this.#states.set(replicaId, { kind: 'ready' });
     } catch (error) {
       if (error instanceof NoBackupError || error instanceof UnrecoverablePointError) {

@@ -5,6 +5,7 @@
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readRecordedLog } from '../../../test/support/recorded-log.ts';
 import { RestoreScene } from '../../../test/support/restore-scene.ts';
 import { type ImageSample, programHash, ServerStoreBuilder } from '../../../test/support/server-store-builder.ts';
 import { StoreBuilder } from '../../../test/support/store-builder.ts';
@@ -13,6 +14,7 @@ import { ByteBudget } from '../../core/byte-budget.ts';
 import { systemClock } from '../../core/clock.ts';
 import { CorruptionError, NoBackupError, TargetInUseError, UnrecoverablePointError } from '../../core/errors.ts';
 import { silentLog } from '../../core/log.ts';
+import { crc32cValue } from '../../core/types.ts';
 import { prefixedClient } from '../../replica/wrap/prefixed.ts';
 import { databaseExists } from '../database-exists.ts';
 import type { RestoreProgress } from '../restore-report.ts';
@@ -152,6 +154,24 @@ describe('a whole server', () => {
     await expectWhole();
     expect(await run({ ifDatabaseAbsent: true })).toMatchObject({ outcome: 'exists', image: null });
     await expect(run()).rejects.toThrow(TargetInUseError);
+  });
+
+  test('ends each database at the point that was planned first, although more is stored meanwhile', async () => {
+    const commits = await readRecordedLog(SMALL);
+    const [early, late] = [commits.slice(0, 100), commits.slice(100)];
+    const database = new StoreBuilder(prefixedClient(scene.client, 'replicas/1/'));
+    const line = await database.putGeneration({ number: 1 });
+    await database.putLog(line, { commits: early, prev: crc32cValue(0) });
+    const generation = await builder.putGeneration(1);
+    await builder.putImage(generation, sample(1_000_000n, [1n]));
+    await builder.putHead(generation);
+    const client = scene.spying(async (key, options) => {
+      if (key.endsWith('/0.zst')) await database.putLog(line, { commits: late });
+      return scene.client.get(key, options);
+    });
+    const report = await run({ client, clientAt: (prefix) => prefixedClient(client, prefix) });
+    expect(report.replicas).toMatchObject([{ position: { tx: early.at(-1)?.last } }]);
+    expect((await readRecordedLog(join(scene.target, 'replicas', '1'))).at(-1)?.last).toBe(early.at(-1)?.last);
   });
 
   test('aborted at any request it leaves nothing, and gives all of the budget back', async () => {

@@ -19,7 +19,7 @@ import type { FetchOptions } from '../fetch-parts.ts';
 import { type FollowedPlan, isUnusable } from '../follow-plan.ts';
 import { checkFreeSpace } from '../free-space.ts';
 import { DEFAULT_PARALLELISM, type RestoreOptions } from '../restore.ts';
-import { makeReport, type RestoreReport } from '../restore-report.ts';
+import { makeReport, planFacts, type RestoreReport } from '../restore-report.ts';
 import { Staging } from '../staging.ts';
 import { checkTargetOutsideStore, inspectTarget } from '../target.ts';
 import { realTargetSystem, type TargetSystem } from '../target-system.ts';
@@ -126,10 +126,10 @@ class ServerRun {
 
   #reportReplica(
     outcome: RestoreReport['outcome'],
-    { replicaId, plan, progress, database }: PlannedReplica,
+    { replicaId, summary, progress, database }: PlannedReplica,
   ): ReplicaReport {
     const facts = { outcome, fetchedBytes: progress.fetchedBytes, durationMs: 0, warnings: database.warnings };
-    return { replicaId, ...makeReport(plan, facts) };
+    return { replicaId, ...makeReport(summary, facts) };
   }
 
   /** Null where the image turned out to be unusable: another one may do. */
@@ -138,7 +138,7 @@ class ServerRun {
     const system = this.#system;
     const imageBytes = plan.manifest.files.reduce((sum, { bytes }) => sum + bytes, 0);
     const { disk } = await inspectTarget(path, { system });
-    const bytesNeeded = plan.replicas.reduce((sum, replica) => sum + replica.plan.plainBytesMin, imageBytes);
+    const bytesNeeded = plan.replicas.reduce((sum, replica) => sum + replica.work.plainBytesMin, imageBytes);
     await checkFreeSpace({ system, directory: disk, bytesNeeded });
     this.#progress.begin(totalOf(plan));
     await using staging = await Staging.open(await inspectTarget(path, { system }), { system, ownership });
@@ -188,20 +188,20 @@ class ServerRun {
     await makeDirectory(parent);
     const done: WrittenReplica[] = [];
     for (const replica of replicas) {
-      const { database, replicaId, plan } = replica;
+      const { database, replicaId, work } = replica;
       const directory = join(parent, formatReplicaId(replicaId));
       const written = await database.follow(async (now) => {
         await makeDirectory(directory);
         try {
-          return { plan: now, ...(await database.write(now, { directory, system })) };
+          return { summary: planFacts(now), ...(await database.write(now, { directory, system })) };
         } catch (error) {
           await removeAfter(directory, error);
           throw error;
         }
       });
       for (const warning of written.warnings) database.warn(warning);
-      this.#progress.finish({ bytes: plan.workBytes, objects: plan.workObjects });
-      done.push({ replica: { ...replica, plan: written.plan }, written });
+      this.#progress.finish({ bytes: work.workBytes, objects: work.workObjects });
+      done.push({ replica: { ...replica, summary: written.summary }, written });
     }
     await fsyncDirectory(parent);
     return done;
@@ -237,8 +237,8 @@ const imageAmount = ({ files, programs }: ServerPlan['manifest']): { bytes: numb
 function totalOf({ manifest, replicas }: ServerPlan): { bytes: number; objects: number } {
   const { bytes, objects } = imageAmount(manifest);
   return {
-    bytes: replicas.reduce((sum, { plan }) => sum + plan.workBytes, bytes),
-    objects: replicas.reduce((sum, { plan }) => sum + plan.workObjects, objects),
+    bytes: replicas.reduce((sum, { work }) => sum + work.workBytes, bytes),
+    objects: replicas.reduce((sum, { work }) => sum + work.workObjects, objects),
   };
 }
 
