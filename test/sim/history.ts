@@ -43,7 +43,8 @@ export class History {
 }
 
 /** Of version 1: after the offset. */
-export const epochOf = ({ bytes }: Commit): bigint => new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(8, true);
+export const epochOf = ({ bytes }: Commit): bigint =>
+  new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(8, true);
 
 /** The commit itself and all before it, newest first. */
 export function* backFrom(commit: Commit | null): Generator<Commit, void, void> {

@@ -120,7 +120,7 @@ export class MemoryDisk {
   rename(from: string, to: string): void {
     this.remove(to);
     for (const entries of [this.#files, this.#directories] as Map<string, unknown>[]) {
-      for (const [path, entry] of [...entries]) {
+      for (const [path, entry] of Array.from(entries)) {
         if (path !== from && !path.startsWith(`${from}/`)) continue;
         entries.delete(path);
         entries.set(to + path.slice(from.length), entry);
@@ -133,8 +133,7 @@ export class MemoryDisk {
   /** With all that is in it; nothing of that name is no error. */
   remove(path: string): void {
     for (const entries of [this.#files, this.#directories] as Map<string, unknown>[]) {
-      for (const entry of [...entries.keys()])
-        if (entry === path || entry.startsWith(`${path}/`)) entries.delete(entry);
+      for (const entry of entries.keys()) if (entry === path || entry.startsWith(`${path}/`)) entries.delete(entry);
     }
     this.#changed(path);
   }

@@ -38,7 +38,7 @@ export class Oracle {
   /** When each process last wrote the head. */
   readonly #renewedAt = new Map<number, number>();
   /** What each process said last, and the furthest that was said of a generation. */
-  readonly #saidLast = new Map<SimProcess, Commit>();
+  readonly #saidLast = new Map<SimProcess, { readonly generation: string; readonly commit: Commit }>();
   readonly #said = new Map<string, Commit>();
   /** The furthest that was ever acknowledged. */
   #furthest: Commit | null = null;
@@ -83,7 +83,10 @@ export class Oracle {
   #onGeneration(document: GenerationDocument): void {
     const { generation, reason } = document;
     this.generations.set(generation, document);
-    demand(!BREAKS.has(reason) || !this.#options.isOneHistory(), () => `${generation} began as ${reason} without a cause`);
+    demand(
+      !BREAKS.has(reason) || !this.#options.isOneHistory(),
+      () => `${generation} began as ${reason} without a cause`,
+    );
   }
 
   /** A process is about to write: its lease is half a ttl old at most. */
@@ -115,9 +118,15 @@ export class Oracle {
       return;
     }
     const { code, message } = error;
-    demand(!ALARMS.has(code) || !this.#options.isOneHistory(), () => `${name} raised a false alarm: ${code} ${message}`);
+    demand(
+      !ALARMS.has(code) || !this.#options.isOneHistory(),
+      () => `${name} raised a false alarm: ${code} ${message}`,
+    );
     const isItself = this.head?.process.pid === process.options.pid;
-    demand(!isItself || (code !== 'FENCED' && code !== 'LEASE_HELD'), () => `${name} was shut out by itself: ${message}`);
+    demand(
+      !isItself || (code !== 'FENCED' && code !== 'LEASE_HELD'),
+      () => `${name} was shut out by itself: ${message}`,
+    );
   }
 
   #onHead(head: HeadDocument): void {
@@ -136,8 +145,9 @@ export class Oracle {
     const { generation, position } = said;
     const commit = this.#options.history.find(position);
     demand(commit !== undefined, () => `${process.mailbox.name} stored ${position.tx}, which no server wrote`);
-    if (this.#saidLast.get(process) === commit) return;
-    this.#saidLast.set(process, commit);
+    const last = this.#saidLast.get(process);
+    if (last?.commit === commit && last.generation === generation) return;
+    this.#saidLast.set(process, { generation, commit });
     if (commit.last > (this.#said.get(generation)?.last ?? -1n)) this.#said.set(generation, commit);
     const isHolder = this.head?.generation === generation && this.head.process.pid === process.options.pid;
     demand(isHolder, () => `${process.mailbox.name} says ${commit.last} is stored in ${generation}, but lost the head`);
@@ -201,8 +211,9 @@ export class Oracle {
       acknowledged ||= this.acknowledged.has(name);
       for (const key of this.#written.keys()) hasSnapshot ||= key.startsWith(`generations/${name}/snapshots/`);
       const document = this.generations.get(name);
-      if (document?.parent == null) break;
-      name = document.parent.generation;
+      const parent = document?.parent ?? null;
+      if (parent === null) break;
+      name = parent.generation;
     }
     if (!acknowledged) return true;
     const reason = name === undefined ? undefined : this.generations.get(name)?.reason;

@@ -81,3 +81,22 @@ export function readSegments(
   }
   return segments.sort((a, b) => (a.tx < b.tx ? -1 : 1));
 }
+
+/** What the engine makes of segments: the last commit, or why it does not start. */
+export function openAsEngine(
+  segments: readonly ReadSegment[],
+  { snapshots }: { snapshots: readonly bigint[] },
+): { readonly tip: Commit | null } | { readonly refusal: string } {
+  let tip: Commit | null = null;
+  for (const { tx, commits } of segments) {
+    const [first] = commits;
+    if (tip !== null && tx !== tip.last + 1n) return { refusal: `out of order at ${tx}` };
+    if (first === undefined) return { refusal: `no valid commits in segment ${tx}` };
+    if (tip !== null && first.before !== tip) throw new Error(`two histories are mixed at ${tx}`);
+    tip = commits.at(-1) ?? first;
+  }
+  const start = segments[0]?.tx ?? 0n;
+  const last = tip?.last ?? -1n;
+  const isConnected = start === 0n || snapshots.some((tx) => tx <= last && tx + 1n >= start);
+  return isConnected ? { tip } : { refusal: 'no connected snapshot' };
+}

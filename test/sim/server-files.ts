@@ -6,6 +6,7 @@ import { encodeSnapshotFile } from '../../src/spacetimedb/snapshot-file.ts';
 import { encodeFrameSync } from '../../src/zstd/frame.ts';
 import { encodeSeekTable } from '../../src/zstd/seek-table.ts';
 import type { Commit } from './history.ts';
+import type { MemoryDisk } from './memory-disk.ts';
 import type { Random } from './random.ts';
 
 /** Small, so that everything is done on the spot and segments have several. */
@@ -75,4 +76,28 @@ export function snapshotFiles(commit: Commit, { identity }: { identity: string }
     ...blobs.map((blob): [string, Uint8Array] => [formatObjectPath(blake3Hex(blob)), blob]),
     [formatSnapshotFileName(commit.last), file],
   ];
+}
+
+/** Where the pieces end in which a commit is written: mostly one, and cut anywhere. */
+export function pieceEnds(random: Random, length: number): number[] {
+  const cuts = random.weighted([
+    [6, 0],
+    [3, 1],
+    [1, 3],
+  ]);
+  const ends = Array.from({ length: cuts }, () => random.int(1, length - 1));
+  return [...new Set([...ends, length])].sort((a, b) => a - b);
+}
+
+/** What was not durable is gone, in whole or in part, or other bytes stand in its place. */
+export function loseTail(
+  disk: MemoryDisk,
+  path: string,
+  { durableBytes, random }: { durableBytes: number; random: Random },
+): void {
+  const kept = random.int(durableBytes, disk.file(path)?.size ?? durableBytes);
+  disk.truncate(path, random.chance(0.4) ? durableBytes : kept);
+  const fate = random.next();
+  if (fate < 0.15) disk.append(path, new Uint8Array(random.int(1, 60)));
+  else if (fate < 0.3) disk.append(path, random.bytes(random.int(1, 60)));
 }

@@ -4,22 +4,17 @@
  */
 import { join } from 'node:path';
 import { type TxOffset, txOffset } from '../../src/core/types.ts';
-import {
-  CLOG_DIR,
-  formatSegmentName,
-  formatSnapshotDirName,
-  formatSnapshotLockName,
-  parseSnapshotDirName,
-  SNAPSHOTS_DIR,
-} from '../../src/spacetimedb/file-names.ts';
+import { CLOG_DIR, formatSegmentName, SNAPSHOTS_DIR } from '../../src/spacetimedb/file-names.ts';
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../../src/spacetimedb/segment-header.ts';
 import { type Commit, epochOf, type History, holding } from './history.ts';
-import type { MemoryDisk, MemoryFile } from './memory-disk.ts';
+import type { MemoryDisk } from './memory-disk.ts';
 import type { Random } from './random.ts';
-import { plainOf, readSegments, type ReadSegment, SHORT_TAIL_BYTES } from './read-disk-log.ts';
+import { openAsEngine, plainOf, readSegments, type ReadSegment, SHORT_TAIL_BYTES } from './read-disk-log.ts';
 import type { Scheduler } from './scheduler.ts';
 import { EPOCH_MICROS } from './sim-clock.ts';
-import { compressObject, compressSegment, makeRecords, snapshotFiles } from './server-files.ts';
+import { compressSegment, loseTail, makeRecords, pieceEnds } from './server-files.ts';
+import { ServerSnapshots } from './server-snapshots.ts';
+import { ServerSteps } from './server-steps.ts';
 
 export interface ServerOptions {
   readonly name: string;
@@ -55,8 +50,8 @@ export class Server {
   /** Of all its clocks only this one may be set. */
   clockOffsetMs = 0;
   running = false;
-  readonly #steps: (() => void)[] = [];
-  #pumping = false;
+  readonly #steps: ServerSteps;
+  readonly #snapshots: ServerSnapshots;
 
   constructor(options: ServerOptions) {
     this.#options = options;
@@ -64,6 +59,13 @@ export class Server {
     this.disk = options.disk;
     this.directory = options.directory;
     this.identity = options.identity;
+    this.#steps = new ServerSteps(options);
+    this.#snapshots = new ServerSnapshots({
+      disk: this.disk,
+      directory: join(this.directory, SNAPSHOTS_DIR),
+      steps: this.#steps,
+      note: (text) => this.#note(text),
+    });
   }
 
   /** The first offset of the oldest segment that holds something; null for an empty log. */
@@ -73,40 +75,19 @@ export class Server {
 
   /** Whether nothing that was begun is unfinished. */
   get idle(): boolean {
-    return this.#steps.length === 0;
+    return this.#steps.idle;
   }
 
   get #clog(): string {
     return join(this.directory, CLOG_DIR);
   }
 
-  get #snapshots(): string {
-    return join(this.directory, SNAPSHOTS_DIR);
-  }
-
   #note(text: string): void {
     this.#options.scheduler.note(`${this.name} ${text}`);
   }
 
-  /** One step at a time, with a little time between them. */
-  #enqueue(...steps: (() => void)[]): void {
-    this.#steps.push(...steps);
-    if (!this.#pumping) this.#pump();
-  }
-
-  #pump(): void {
-    const { scheduler, random } = this.#options;
-    this.#pumping = this.#steps.length > 0;
-    if (!this.#pumping) return;
-    const inMs = random.chance(0.5) ? 0 : random.delayMs(3);
-    scheduler.at(inMs, { label: `${this.name} step` }, () => {
-      this.#steps.shift()?.();
-      this.#pump();
-    });
-  }
-
   append(commits: number): void {
-    for (let n = 0; n < commits; n += 1) this.#enqueue(() => this.#beginCommit());
+    for (let n = 0; n < commits; n += 1) this.#steps.add(() => this.#beginCommit());
   }
 
   #beginCommit(): void {
@@ -121,16 +102,7 @@ export class Server {
     const count = before === null || random.chance(0.9) ? 1 : random.int(2, 4);
     if (random.chance(0.02)) this.#epoch += 1n;
     const commit = history.add({ before, count, epoch: before === null ? 0n : this.#epoch, records });
-    const cuts = [
-      ...Array(
-        random.weighted([
-          [6, 0],
-          [3, 1],
-          [1, 3],
-        ]),
-      ),
-    ].map(() => random.int(1, commit.bytes.length - 1));
-    const ends = [...new Set([...cuts, commit.bytes.length])].sort((a, b) => a - b);
+    const ends = pieceEnds(random, commit.bytes.length);
     const pieces = ends.map((end, index) => () => {
       disk.append(segment.path, commit.bytes.subarray(ends[index - 1] ?? 0, end));
       if (end < commit.bytes.length) return;
@@ -140,7 +112,7 @@ export class Server {
       if (random.chance(0.5)) this.sync();
     });
     // Before whatever else is to be done.
-    this.#steps.unshift(...pieces);
+    this.#steps.next(...pieces);
   }
 
   /** What is written is durable. */
@@ -166,7 +138,7 @@ export class Server {
   }
 
   rotate(): void {
-    this.#enqueue(() => {
+    this.#steps.add(() => {
       if (!this.running || (this.#segments.at(-1)?.commits ?? 0) === 0) return;
       this.sync();
       this.#openSegment();
@@ -174,7 +146,7 @@ export class Server {
   }
 
   compress(): void {
-    this.#enqueue(() => {
+    this.#steps.add(() => {
       if (!this.running) return;
       const closed = this.#segments.filter((_, index) => (this.#segments[index + 1]?.commits ?? 0) > 0);
       const steps = closed
@@ -187,65 +159,30 @@ export class Server {
           this.disk.rename(join(this.#clog, '.tmpAbCdEf'), segment.path);
           this.#note(`compressed ${segment.tx}`);
         });
-      this.#steps.unshift(...steps);
+      this.#steps.next(...steps);
     });
   }
 
   snapshot(): void {
-    this.#enqueue(() => {
+    this.#steps.add(() => {
       if (!this.running || this.tip === null) return;
       this.sync();
-      const commit = this.tip;
-      const directory = join(this.#snapshots, formatSnapshotDirName(commit.last));
-      const lock = join(this.#snapshots, formatSnapshotLockName(commit.last));
-      if (this.disk.directory(directory) !== undefined || this.disk.file(lock) !== undefined) return;
-      const steps = snapshotFiles(commit, this).map(([path, bytes]) => () => {
-        this.disk.write(join(directory, path), bytes);
-      });
-      this.disk.write(lock, new Uint8Array(0));
-      this.disk.mkdir(directory);
-      this.#steps.unshift(...steps, () => {
-        this.disk.remove(lock);
-        this.#note(`snapshot ${commit.last}`);
-      });
+      this.#snapshots.take(this.tip, this);
     });
   }
 
-  /** Each object, then the snapshot file, of every snapshot but the newest, as after a newer one was taken. */
   compressSnapshots(): void {
-    this.#enqueue(() => {
-      const steps = this.#completeSnapshots()
-        .slice(0, -1)
-        .flatMap((tx) => {
-          const directory = join(this.#snapshots, formatSnapshotDirName(tx));
-          const lock = join(this.#snapshots, formatSnapshotLockName(tx));
-          const paths = [...this.disk.filesBelow(directory)].map(([path]) => join(directory, path)).sort();
-          const replace = paths.map((path) => () => {
-            const file = this.disk.file(path);
-            if (file === undefined || isZstd(file)) return;
-            this.disk.write(`${path}._tmp`, compressObject(file.bytes));
-            this.disk.rename(`${path}._tmp`, path);
-          });
-          return [() => this.disk.write(lock, new Uint8Array(0)), ...replace, () => this.disk.remove(lock)];
-        });
-      this.#steps.unshift(...(steps as (() => void)[]));
-    });
+    this.#steps.add(() => this.#snapshots.compress());
   }
 
   archiveSnapshot(): void {
-    this.#enqueue(() => {
-      const tx = this.#completeSnapshots()[0];
-      if (tx === undefined || tx + 1n >= (this.logStart ?? 0n)) return;
-      const name = join(this.#snapshots, formatSnapshotDirName(tx));
-      this.disk.rename(name, name.replace(/\.snapshot_dir$/, '.archived_snapshot'));
-      this.#note(`archived snapshot ${tx}`);
-    });
+    this.#steps.add(() => this.#snapshots.archive({ logStart: this.logStart ?? 0n }));
   }
 
   /** Segments that lie wholly before the newest snapshot. */
   prune(): void {
-    this.#enqueue(() => {
-      const newest = this.#completeSnapshots().at(-1);
+    this.#steps.add(() => {
+      const newest = this.#snapshots.complete().at(-1);
       if (newest === undefined || !this.running) return;
       while (this.#segments.length > 1 && (this.#segments[1] as OpenSegment).tx <= newest) {
         const [first] = this.#segments.splice(0, 1);
@@ -255,30 +192,17 @@ export class Server {
     });
   }
 
-  #completeSnapshots(): TxOffset[] {
-    return (this.disk.list(this.#snapshots) ?? []).flatMap((name) => {
-      const tx = parseSnapshotDirName(name);
-      if (tx === null || this.disk.file(join(this.#snapshots, formatSnapshotLockName(tx))) !== undefined) return [];
-      const files = [...this.disk.filesBelow(join(this.#snapshots, name))];
-      return files.some(([path]) => path.endsWith('.snapshot_bsatn')) ? [tx] : [];
-    });
-  }
-
   /** Killed. With `power` lost too, what was not durable may be gone, or be zeros. */
   crash({ power }: { power: boolean }): void {
     const { random } = this.#options;
     this.running = false;
-    this.#steps.length = 0;
+    this.#steps.clear();
     const last = this.#segments.at(-1);
     const file = last && this.disk.file(last.path);
     if (power && last !== undefined && file !== undefined && !last.compressed) {
-      const durable =
-        this.#durable.path === last.path ? Math.min(this.#durable.bytes, file.size) : SEGMENT_HEADER_BYTES;
-      const kept = random.int(durable, file.size);
-      this.disk.truncate(last.path, random.chance(0.4) ? durable : kept);
-      const fate = random.next();
-      if (fate < 0.15) this.disk.append(last.path, new Uint8Array(random.int(1, 60)));
-      else if (fate < 0.3) this.disk.append(last.path, random.bytes(random.int(1, 60)));
+      const isKnown = this.#durable.path === last.path;
+      const durableBytes = isKnown ? Math.min(this.#durable.bytes, file.size) : SEGMENT_HEADER_BYTES;
+      loseTail(this.disk, last.path, { durableBytes, random });
     }
     this.#note(power ? 'lost power' : 'was killed');
   }
@@ -286,9 +210,9 @@ export class Server {
   /** Deletes the log and the snapshots, perhaps with the directory itself. */
   wipe({ directory }: { directory: boolean }): void {
     this.running = false;
-    this.#steps.length = 0;
+    this.#steps.clear();
     this.disk.remove(directory ? this.directory : this.#clog);
-    if (!directory) this.disk.remove(this.#snapshots);
+    if (!directory) this.disk.remove(join(this.directory, SNAPSHOTS_DIR));
     this.#note(directory ? 'directory removed' : 'log and snapshots removed');
   }
 
@@ -328,7 +252,7 @@ export class Server {
   /** Puts files in the place of all that is there. */
   load(files: ReadonlyMap<string, Uint8Array>): void {
     this.running = false;
-    this.#steps.length = 0;
+    this.#steps.clear();
     this.disk.remove(this.directory);
     for (const [path, bytes] of files) this.disk.write(join(this.directory, path), bytes);
     this.#note('files replaced');
@@ -354,18 +278,13 @@ export class Server {
       segments.pop();
       last = segments.at(-1);
     }
-    let tip: Commit | null = null;
-    for (const { tx, commits } of segments) {
-      const [first] = commits;
-      if (tip !== null && tx !== tip.last + 1n) return this.#refuse(`out of order at ${tx}`);
-      if (first === undefined) return this.#refuse(`no valid commits in segment ${tx}`);
-      if (tip !== null && first.before !== tip) throw new Error(`two histories are mixed at ${tx}`);
-      tip = commits.at(-1) as Commit;
+    const opened = openAsEngine(segments, { snapshots: this.#snapshots.complete() });
+    if ('refusal' in opened) {
+      this.#note(`refuses to start: ${opened.refusal}`);
+      return opened.refusal;
     }
-    const start = segments[0]?.tx ?? txOffset(0n);
-    const newest = this.#completeSnapshots().filter((tx) => tip !== null && tx <= tip.last);
-    if (start > 0n && !newest.some((tx) => tx + 1n >= start)) return this.#refuse('no connected snapshot');
-    this.#dropSnapshotsAfter(tip);
+    const { tip } = opened;
+    this.#snapshots.invalidateAfter(tip);
     this.tip = tip;
     this.#epoch = tip === null ? 0n : epochOf(tip);
     this.#segments = segments.map(({ tx, path, compressed, commits }) => ({
@@ -394,22 +313,4 @@ export class Server {
     this.#note(`segment ${last.tx} was moved away`);
     return true;
   }
-
-  #refuse(why: string): string {
-    this.#note(`refuses to start: ${why}`);
-    return why;
-  }
-
-  #dropSnapshotsAfter(tip: Commit | null): void {
-    for (const name of this.disk.list(this.#snapshots) ?? []) {
-      const tx = parseSnapshotDirName(name);
-      if (tx === null || (tip !== null && tx <= tip.last)) continue;
-      const path = join(this.#snapshots, name);
-      this.disk.rename(path, path.replace(/\.snapshot_dir$/, '.invalid_snapshot'));
-    }
-  }
-}
-
-function isZstd({ bytes }: MemoryFile): boolean {
-  return bytes[0] === 0x28 && bytes[1] === 0xb5 && bytes[2] === 0x2f && bytes[3] === 0xfd;
 }

@@ -193,13 +193,17 @@ export class SimProcess {
       if (key === HEAD_KEY) this.headAnsweredAt = scheduler.nowMs;
       return answer;
     };
-    return new Proxy(client, {
-      get: (target, name) => {
-        if (name === 'put') return put;
-        const member: unknown = Reflect.get(target, name, target);
-        return typeof member === 'function' ? member.bind(target) : member;
-      },
-    });
+    return {
+      url: client.url,
+      conditional: client.conditional,
+      put,
+      get: (key, options) => client.get(key, options),
+      head: (key, options) => client.head(key, options),
+      list: (prefix, options) => client.list(prefix, options),
+      delete: (keys, options) => client.delete(keys, options),
+      close: () => client.close(),
+      [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
+    };
   }
 
   #bell(): Bell {

@@ -31,40 +31,41 @@ test('two seeds are two runs', async () => {
 });
 
 /** Every store of a run has the defect; each must be found within so many seeds. */
-const DEFECTS: readonly { readonly name: string; readonly seeds: number; readonly plant: (bucket: Bucket) => void }[] = [
-  {
-    name: 'a log object is acknowledged and forgotten',
-    seeds: 5,
-    plant: (bucket) => {
-      let puts = 0;
-      bucket.drops = (key) => {
-        if (parseKey(key)?.kind === 'log') puts += 1;
-        return puts === 3 && parseKey(key)?.kind === 'log';
-      };
+const DEFECTS: readonly { readonly name: string; readonly seeds: number; readonly plant: (bucket: Bucket) => void }[] =
+  [
+    {
+      name: 'a log object is acknowledged and forgotten',
+      seeds: 5,
+      plant: (bucket) => {
+        let puts = 0;
+        bucket.drops = (key) => {
+          if (parseKey(key)?.kind === 'log') puts += 1;
+          return puts === 3 && parseKey(key)?.kind === 'log';
+        };
+      },
     },
-  },
-  {
-    name: 'a pack is acknowledged and forgotten',
-    seeds: 20,
-    plant: (bucket) => {
-      bucket.drops = (key) => parseKey(key)?.kind === 'pack';
+    {
+      name: 'a pack is acknowledged and forgotten',
+      seeds: 20,
+      plant: (bucket) => {
+        bucket.drops = (key) => parseKey(key)?.kind === 'pack';
+      },
     },
-  },
-  {
-    name: 'a lease that never fences: conditions on the head are ignored',
-    seeds: 60,
-    plant: (bucket) => {
-      bucket.ignoresConditions = (key) => key === HEAD_KEY;
+    {
+      name: 'a lease that never fences: conditions on the head are ignored',
+      seeds: 60,
+      plant: (bucket) => {
+        bucket.ignoresConditions = (key) => key === HEAD_KEY;
+      },
     },
-  },
-  {
-    name: 'one byte of a log object is another one',
-    seeds: 5,
-    plant: (bucket) => {
-      bucket.corrupts = (key) => parseKey(key)?.kind === 'log';
+    {
+      name: 'one byte of a log object is another one',
+      seeds: 5,
+      plant: (bucket) => {
+        bucket.corrupts = (key) => parseKey(key)?.kind === 'log';
+      },
     },
-  },
-];
+  ];
 
 test.each(DEFECTS)('a planted defect is found: $name', async ({ seeds, plant }) => {
   const place = openPlace();
