@@ -24,6 +24,8 @@ const CANDIDATES_MAX = 256;
 /** A commit's transactions are numbered on from the one before: no damage hides more than so many. */
 const HIDDEN_TXS_MAX = 2 ** 24;
 
+const NOTHING_WRITTEN = Buffer.alloc(CHUNK_BYTES + COMMIT_HEADER_BYTES[1]);
+
 export interface CommitBeyond {
   readonly tx: TxOffset;
   readonly at: ByteOffset;
@@ -97,6 +99,8 @@ async function searchBytes(
   for (let from: number = at + 1; from + headerBytes <= until; from += CHUNK_BYTES) {
     signal?.throwIfAborted();
     const bytes = await reader.read(byteOffset(from), Math.min(CHUNK_BYTES + headerBytes - 1, until - from));
+    // Never-written space: of preallocated segments there is much.
+    if (NOTHING_WRITTEN.compare(bytes, 0, bytes.byteLength, 0, bytes.byteLength) === 0) continue;
     for (const place of placesOfLaterCommits(bytes, nextTx, headerBytes)) {
       const header = decodeCommitHeader(bytes.subarray(place), reader.version);
       if (header === null || header.count === 0 || from + place + header.bytes > plainBytes) continue;

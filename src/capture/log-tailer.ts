@@ -34,6 +34,7 @@ export class LogTailer implements AsyncDisposable {
   #position: TailPosition;
   #reader: SegmentReader | null = null;
   #stall: Stall | null = null;
+  #newestSegment: TxOffset | null = null;
   /** Bytes on disk of the file up to which it has been read, to see growth by a few stat calls. */
   #seenSize = -1;
 
@@ -84,9 +85,19 @@ export class LogTailer implements AsyncDisposable {
     return successor === null ? 0 : Number.POSITIVE_INFINITY;
   }
 
-  /** Whether no later segment is there, so that what is not read of this one can only be what was just appended. */
-  async isInNewestSegment(): Promise<boolean> {
-    return (await this.#guard(this.#list())).every(({ tx }) => tx <= this.#position.segment);
+  /**
+   * To be called before what is there now is read and stored: looks whether the files are still the ones that were read.
+   *
+   * @throws SourceDivergedError when they may not be
+   */
+  async lookAround(): Promise<void> {
+    const listed = await this.#guard(this.#list());
+    this.#newestSegment = listed.at(-1)?.tx ?? null;
+  }
+
+  /** Whether no later segment was there at the last look, so that what is not read of this one came since. */
+  get isInNewestSegment(): boolean {
+    return this.#newestSegment === null || this.#newestSegment <= this.#position.segment;
   }
 
   /**

@@ -124,7 +124,8 @@ async function stream(
     steadyBudget,
     stored,
     availableBytes: () => tailer.bytesAhead(),
-    isInNewestSegment: () => tailer.isInNewestSegment(),
+    lookAround: () => tailer.lookAround(),
+    isInNewestSegment: () => tailer.isInNewestSegment,
     onStored: (object, position) => {
       status.storedObject(object, position);
       log.debug('stored', { key: object.key, commits: object.commits, bytes: object.bytes });

@@ -62,7 +62,8 @@ test('regression: a long commit is sent although its segment is compressed in pl
     budget: new ByteBudget(1 << 26),
     stored: null,
     availableBytes: () => tailer.bytesAhead(),
-    isInNewestSegment: () => tailer.isInNewestSegment(),
+    lookAround: () => tailer.lookAround(),
+    isInNewestSegment: () => tailer.isInNewestSegment,
     onStored: () => {},
   });
   await uploader.upload({ signal: new AbortController().signal });

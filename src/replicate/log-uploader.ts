@@ -33,8 +33,10 @@ export interface LogUploaderOptions {
   readonly stored: HeadPosition | null;
   /** Plain bytes that can be read now: a guess that bounds the memory taken. */
   readonly availableBytes: () => Promise<number>;
-  /** Whether no segment stands behind the one that is read. */
-  readonly isInNewestSegment: () => Promise<boolean>;
+  /** Looks whether the source is still the one that was read: before anything more of it is stored. */
+  readonly lookAround: () => Promise<void>;
+  /** Whether no segment stood behind the one that is read when it looked. */
+  readonly isInNewestSegment: () => boolean;
   readonly onStored: (object: CutObject, stored: HeadPosition | null) => void;
 }
 
@@ -72,6 +74,7 @@ export class LogUploader {
     const stop = AbortSignal.any([signal, failed.signal]);
     const inFlight = new Set<Promise<void>>();
     let objects = 0;
+    await this.#options.lookAround();
     try {
       for (;;) {
         while (inFlight.size >= OBJECTS_IN_FLIGHT_MAX) await Promise.race(inFlight);
@@ -84,7 +87,7 @@ export class LogUploader {
           .finally(() => inFlight.delete(settled));
         inFlight.add(settled);
         // Behind the end of an older segment, or behind garbage that a crash left there, more may stand, or a hole.
-        if (sent.caughtUp && (await this.#options.isInNewestSegment())) break;
+        if (sent.caughtUp && this.#options.isInNewestSegment()) break;
       }
     } finally {
       await Promise.allSettled(inFlight);

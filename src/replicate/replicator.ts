@@ -213,7 +213,10 @@ export class Replicator implements Service {
       );
       switch (outcome.kind) {
         case 'started':
-          this.#status.damaged(outcome.damage);
+          // A generation that began behind damage says so for as long as it is the one that is written.
+          if (outcome.damage !== null || outcome.started.generation.reason !== 'damaged') {
+            this.#status.damaged(outcome.damage);
+          }
           return { kind: 'started', started: outcome.started };
         case 'refused':
           return { kind: 'given-up', error: before?.error };

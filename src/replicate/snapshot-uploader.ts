@@ -75,6 +75,11 @@ export interface StoredSnapshotFacts {
   readonly plainBytes: number;
 }
 
+interface UploadOptions {
+  readonly isNewest: boolean;
+  readonly signal: AbortSignal;
+}
+
 /** A directory by its inode: a server may take another snapshot at the same transaction. */
 const nameOf = ({ tx, inode }: SnapshotEntry): string => `${tx}/${inode}`;
 
@@ -132,7 +137,8 @@ export class SnapshotUploader {
       this.#looked = true;
       if (this.#newest === null || candidate.tx > this.#newest.tx) {
         await this.#loadIndex(signal);
-        if (!(await this.#uploadGuarded(candidate, signal))) return { pending: true };
+        const isNewest = candidate === entries[0];
+        if (!(await this.#uploadGuarded(candidate, { isNewest, signal }))) return { pending: true };
       }
     }
     if (candidate !== entries[0] || this.#unusable.isWaiting) return { pending: true };
@@ -162,9 +168,9 @@ export class SnapshotUploader {
   }
 
   /** False when it has to be tried again. One that cannot be stored is reported and passed over: the log goes on. */
-  async #uploadGuarded(entry: SnapshotEntry, signal: AbortSignal): Promise<boolean> {
+  async #uploadGuarded(entry: SnapshotEntry, options: UploadOptions): Promise<boolean> {
     try {
-      return await this.#uploadSnapshot(entry, signal);
+      return await this.#uploadSnapshot(entry, options);
     } catch (error) {
       if (!isOfOneSnapshot(error)) throw error;
       this.#unusable.add(nameOf(entry), { tx: entry.tx, isDamaged: !(error instanceof LocalFileError) });
@@ -178,13 +184,13 @@ export class SnapshotUploader {
     }
   }
 
-  async #uploadSnapshot(entry: SnapshotEntry, signal: AbortSignal): Promise<boolean> {
+  async #uploadSnapshot(entry: SnapshotEntry, { isNewest, signal }: UploadOptions): Promise<boolean> {
     const { source, generation, stored, lease, log, timeUpTo, compressionLevel } = this.#options;
     const position = stored();
     if (position === null || position.tx < entry.tx) return false;
     const read = await readSnapshotFile(source.files, entry);
     if (read === null) return false;
-    this.#requireIdentity(read.snapshot);
+    this.#requireIdentity(read.snapshot, { isNewest });
     const commit = await readCommitAsSegment(source, entry.tx, { commitBytesMax: OWN_COMMIT_BYTES_MAX });
     if (commit !== null && commit.position.tx > position.tx) return false;
     if (commit === null)
@@ -283,12 +289,12 @@ export class SnapshotUploader {
     });
   }
 
-  #requireIdentity({ databaseIdentity }: Snapshot): void {
+  /** The newest one says which database this is; an older one that says otherwise is a remnant. */
+  #requireIdentity({ databaseIdentity, txOffset }: Snapshot, { isNewest }: { isNewest: boolean }): void {
     const expected = this.#options.generation.databaseIdentity;
     if (expected === null || expected === databaseIdentity) return;
-    throw new SourceDivergedError(
-      `the newest snapshot is of database ${databaseIdentity}, but this backup is of database ${expected}`,
-      { hint: 'The directory was given to another database. Replicate that one to a prefix of its own.' },
-    );
+    const message = `snapshot ${txOffset} is of database ${databaseIdentity}, but this backup is of database ${expected}`;
+    if (!isNewest) throw new CorruptionError(message, { hint: 'Remove it, if it was left by another database.' });
+    throw new SourceDivergedError(message, { hint: 'The directory was given to another database.' });
   }
 }

@@ -12,8 +12,8 @@ interface Running {
   readonly model: ModelScene;
   readonly one: Replicator;
   /** Until all that is there is stored. */
-  caughtUp(): Promise<void>;
-  reasons(): Readonly<Record<string, number>>;
+  readonly caughtUp: () => Promise<void>;
+  readonly reasons: () => Readonly<Record<string, number>>;
 }
 
 /** A writer that has stored 20 commits; afterwards the line must be the local log. */

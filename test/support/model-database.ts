@@ -83,7 +83,8 @@ export class ModelDatabase {
   }
 
   #snapshots: bigint[] = [];
-  #snapshotPath = (tx: bigint): string => join(this.directory, 'snapshots', formatSnapshotDirName(txOffset(tx)));
+  readonly #snapshotPath = (tx: bigint): string =>
+    join(this.directory, 'snapshots', formatSnapshotDirName(txOffset(tx)));
 
   /** Of the state after the newest commit, or the one given. */
   async snapshot(at?: bigint): Promise<bigint> {
