@@ -13,9 +13,9 @@ import { type RunningProgram, runProgram, startProgram } from './program.ts';
 const GROWTH_MS = 25;
 const COMMON_COMMITS = 40;
 const TTL_SECONDS = 5;
-/** Of a disturbance, twice a second. */
+/** Of a disturbance. */
 const KILL_CHANCE = 0.1;
-const STOP_CHANCE = 0.4;
+const STOP_CHANCE = 0.6;
 
 export interface RaceOptions {
   /** A directory of the race's own. */
@@ -110,7 +110,8 @@ export class WriterRace implements AsyncDisposable {
     const end = performance.now() + milliseconds;
     this.#ended = Promise.all([this.#grow(), ...this.#racers.map((racer) => this.#keepRunning(racer))]);
     while (performance.now() < end && !this.#isOver) {
-      await delay(200 + this.#options.random() * 700);
+      // Seldom enough that, while one sleeps, another one lives long enough to take over from it.
+      await delay(((500 + this.#options.random() * 2_000) * 2) / this.#options.writers);
       this.#disturb();
     }
     this.#end();
@@ -158,7 +159,7 @@ export class WriterRace implements AsyncDisposable {
     const { random } = this.#options;
     const running = this.#racers.filter(({ program, stopped }) => program !== null && !stopped);
     const busy = running.filter(({ program }) => /"msg":"stored"/.test(program?.stderr.slice(-4_000) ?? ''));
-    const among = busy.length > 0 && random() < 0.6 ? busy : running;
+    const among = busy.length > 0 && random() < 0.75 ? busy : running;
     const racer = among[Math.floor(random() * among.length)];
     const program = racer?.program;
     if (racer === undefined || program === null || program === undefined) return;
