@@ -99,5 +99,7 @@ export type StoreOperation = 'put' | 'get' | 'head' | 'list' | 'delete';
 /** Requests to one destination. `requests` are calls of the contract; a listing counts each page. */
 export interface StoreCounters {
   readonly destination: string;
+  /** The newest failure that may pass, while no call has been answered since; null or absent: the store answers. */
+  readonly failing?: { readonly code: string; readonly message: string; readonly at: Micros } | null;
   readonly operations: Readonly<Record<StoreOperation, Readonly<StoreOperationCounters>>>;
 }

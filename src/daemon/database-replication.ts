@@ -50,8 +50,11 @@ export class DatabaseReplication implements Replication, Disposable {
     this.#replicator.drain();
   }
 
+  /** A store that does not answer is the newest error, although its calls are tried again and have not failed yet. */
   databases(): readonly [DatabaseStatus] {
-    return [this.#replicator.status()];
+    const status = this.#replicator.status();
+    const { failing = null } = this.#counters();
+    return [failing === null || status.state === 'stopped' ? status : { ...status, lastError: failing }];
   }
 
   images(): readonly ServerImageStatus[] {

@@ -126,6 +126,7 @@ describe('the service', () => {
     const running = context.supervisor.run(server, { isContainer: () => true });
     await until(() => client.struck > 0);
     expect(server.databases()).toMatchObject([{ state: 'starting', storeAnswered: false }]);
+    expect(server.images()).toMatchObject([{ state: 'starting', lastError: { code: 'STORE_UNAVAILABLE' } }]);
     await until(() => storedOf(server) && server.databases().every(({ state }) => state === 'streaming'));
     await drained(running);
   });

@@ -232,8 +232,10 @@ export class ServerReplication implements Replication {
   images(): readonly ServerImageStatus[] {
     const status = this.#images.status();
     const state = this.#state;
-    if (state === 'answered') return [{ ...status, storeAnswered: true }];
-    if (state === 'asking') return [{ ...status, state: 'starting' }];
+    const { failing = null } = this.#destination.counters();
+    const lastError = failing === null || status.state === 'stopped' ? status.lastError : failing;
+    if (state === 'answered') return [{ ...status, storeAnswered: true, lastError }];
+    if (state === 'asking') return [{ ...status, state: 'starting', lastError }];
     return [{ ...status, state: 'stopped', lastError: this.#errorOf(state) }];
   }
 

@@ -108,7 +108,14 @@ needsS3('one of two stores goes away while the database grows, and catches up wh
   expect(await metric(addr, 'lag_seconds', 'destination="file:')).toBe(0);
   await program.until(async () => ((await metric(addr, 'lag_seconds', 'destination="s3:')) ?? 0) > 0, 'a lag');
   expect(await metric(addr, 'store_errors_total', 'destination="file:', 'operation="put"')).toBe(0);
-  expect((await readiness(addr)).ready).toBe(true);
+  // In the order of the configuration; what is down is degraded, and takes no readiness from the service.
+  expect(await readiness(addr)).toMatchObject({
+    ready: true,
+    databases: [
+      { health: 'degraded', reason: expect.stringContaining('STORE_UNAVAILABLE') as string },
+      { health: 'ok' },
+    ],
+  });
 
   await proxy.open();
   await growing.finish();

@@ -53,3 +53,24 @@ test.each([
   expect(counters().operations.list.requests).toBe(requests);
   expect(memory.store.requests.list).toBe(requests);
 });
+
+test('a store that does not answer is told until it answers anything, be it a refusal', async () => {
+  const clock = new VirtualClock();
+  const faulty = new FaultyReplicaClient(new MemoryReplicaClient(), { clock });
+  const { client, counters } = meteredClient(faulty, { clock });
+  expect(counters().failing).toBeNull();
+  const fail = async (): Promise<void> => {
+    faulty.inject({ kind: 'fail-before', operation: 'head' });
+    await expect(client.head('a')).rejects.toThrow();
+    expect(counters().failing).toMatchObject({ code: 'STORE_UNAVAILABLE', at: clock.now() });
+  };
+  await fail();
+  await client.put('a', Buffer.alloc(1));
+  expect(counters().failing).toBeNull();
+  await fail();
+  await expect(client.head('absent')).rejects.toThrow();
+  expect(counters().failing).toBeNull();
+  await fail();
+  await expect(client.head('a', { signal: AbortSignal.abort() })).rejects.toThrow();
+  expect(counters().failing).not.toBeNull();
+});

@@ -1,5 +1,6 @@
 /** Counts what is asked of a store. Inside of `retrying` it counts every attempt, outside of it every call. */
 import type { Clock } from '../../core/clock.ts';
+import { ReplicateError } from '../../core/errors.ts';
 import type { StoreCounters, StoreOperation, StoreOperationCounters } from '../../core/status.ts';
 import { bodyBytes } from '../put-body.ts';
 import {
@@ -54,6 +55,8 @@ class MeteredReplicaClient implements ReplicaClient {
     delete: zero(),
   };
 
+  #failing: NonNullable<StoreCounters['failing']> | null = null;
+
   constructor(inner: ReplicaClient, { clock }: MeteredOptions) {
     this.#inner = inner;
     this.#clock = clock;
@@ -68,7 +71,7 @@ class MeteredReplicaClient implements ReplicaClient {
   }
 
   counters(): StoreCounters {
-    return { destination: this.url, operations: this.#operations };
+    return { destination: this.url, failing: this.#failing, operations: this.#operations };
   }
 
   put(key: string, body: PutBody, options: PutOptions = {}): Promise<{ version: ObjectVersion }> {
@@ -128,13 +131,23 @@ class MeteredReplicaClient implements ReplicaClient {
     const counter = this.#operations[operation];
     const startMs = this.#clock.monotonic();
     try {
-      return await call();
+      const answer = await call();
+      this.#failing = null;
+      return answer;
     } catch (error) {
+      this.#judge(error);
       if (!(error instanceof ObjectNotFoundError || error instanceof PreconditionFailedError)) counter.errors += 1;
       throw error;
     } finally {
       counter.seconds += (this.#clock.monotonic() - startMs) / 1000;
     }
+  }
+
+  /** Also a refusal is an answer; an end that was asked for says nothing. */
+  #judge(error: unknown): void {
+    if (!(error instanceof ReplicateError)) return;
+    const { code, message } = error;
+    this.#failing = error.shouldRetry() ? { code, message, at: this.#clock.now() } : null;
   }
 
   /** Passes `return` on, even when the body was never begun. */
