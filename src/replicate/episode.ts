@@ -4,10 +4,11 @@
  */
 import { type Bell, DirectoryBell } from '../capture/directory-bell.ts';
 import type { LogSource } from '../capture/log-source.ts';
+import { LogDamagedError } from '../capture/log-damage.ts';
 import { LogTailer } from '../capture/log-tailer.ts';
 import type { ByteBudget } from '../core/byte-budget.ts';
 import type { Clock } from '../core/clock.ts';
-import { errorMessage, FencedError, primaryError } from '../core/errors.ts';
+import { errorMessage, FencedError, LocalFileError, primaryError, UnsupportedFormatError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { HeadPosition } from '../layout/head-document.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
@@ -182,8 +183,33 @@ async function loop(parts: Parts, options: EpisodeOptions, { signal }: { signal:
     for (let tries = 0; once && tries < ONCE_SNAPSHOT_TRIES; tries += 1) {
       if (!(await snapshots.upload({ signal: stop })).pending) break;
     }
+  } catch (error) {
+    if (isOfLog(error)) await storeReached(background, { log: options.log });
+    throw error;
   } finally {
     await background.end();
+  }
+}
+
+/** What keeps the log from being read on, and says nothing of the store. */
+const isOfLog = (error: unknown): boolean => {
+  const cause = primaryError(error);
+  return cause instanceof LogDamagedError || cause instanceof UnsupportedFormatError || cause instanceof LocalFileError;
+};
+
+/**
+ * The snapshot that the stored log reaches, before the episode ends: a log that starts above 0 is worth nothing without
+ * it, and where the log stays as it is no other episode comes to it.
+ */
+async function storeReached(background: SnapshotTask, { log }: { log: Log }): Promise<void> {
+  try {
+    // A pass under way may have looked before the last commits were stored.
+    await background.settled();
+    background.begin();
+    await background.settled();
+  } catch (error) {
+    if (primaryError(error) instanceof FencedError) throw error;
+    log.warn(`no snapshot could be stored before the end: ${errorMessage(error)}`);
   }
 }
 

@@ -19,6 +19,7 @@ import type { ProcessIdentity } from '../core/process-identity.ts';
 import type { ReadableFiles } from '../core/readable-files.ts';
 import type { Service } from '../core/service.ts';
 import type { DatabaseStatus } from '../core/status.ts';
+import type { GenerationReason } from '../layout/generation-document.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
 import { CLOG_DIR, SNAPSHOTS_DIR } from '../spacetimedb/file-names.ts';
 import { runEpisode } from './episode.ts';
@@ -82,8 +83,7 @@ interface EpisodeFacts {
   /** How the one before ended; null for the first. */
   readonly before: Failure | null;
   readonly writer: Writer;
-  /** Whether a new generation may begin. */
-  readonly mayBegin: boolean;
+  readonly mayBegin: (reason: GenerationReason) => boolean;
 }
 
 const cryptoHex = (bytes: number): string => randomBytes(bytes).toString('hex');
@@ -99,6 +99,8 @@ export class Replicator implements Service {
   readonly #wait: SourceWait;
   /** Whether this process has begun a generation. */
   #hasBegun = false;
+  /** The damage behind which this process has begun a generation. */
+  #passedOver: LogDamagedError | null = null;
 
   constructor(options: ReplicatorOptions) {
     const { database, client, files, clock, random } = options;
@@ -146,11 +148,16 @@ export class Replicator implements Service {
           before,
           // What was sent under the session before is told apart from what this one sends.
           writer: episode === 1 ? writer : { ...writer, session: randomHex(16) },
-          mayBegin: !once || !this.#hasBegun,
+          // One pass begins one generation; behind damage one more, since the first holds what stands before it.
+          mayBegin: (reason) => !once || !this.#hasBegun || reason === 'damaged',
         },
         signal,
       );
-      if (failure === null) return;
+      if (failure === null) {
+        // All that could be stored is, but there is a hole: the exit code of a pass must say so.
+        if (once && this.#passedOver !== null) throw this.#passedOver;
+        return;
+      }
       const { end, error } = failure;
       const onceMore = end !== 'passing' && episode < ONCE_EPISODES_MAX;
       if (end === 'final' || signal.aborted || this.#drain.signal.aborted || (once && !onceMore)) throw error;
@@ -213,6 +220,8 @@ export class Replicator implements Service {
       );
       switch (outcome.kind) {
         case 'started':
+          if (outcome.started.isNew && outcome.started.generation.reason === 'damaged')
+            this.#passedOver = outcome.damage;
           // A generation that began behind damage says so for as long as it is the one that is written.
           if (outcome.damage !== null || outcome.started.generation.reason !== 'damaged') {
             this.#status.damaged(outcome.damage);

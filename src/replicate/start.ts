@@ -41,8 +41,8 @@ export interface StartOptions extends TakeHeadOptions, LocalPlace {
   readonly isProvenDead?: (process: ProcessIdentity) => Promise<boolean>;
   /** What the episode before has learnt. */
   readonly carried?: Carried;
-  /** Whether a new generation may begin. Default true. */
-  readonly mayBegin?: boolean;
+  /** Whether a new generation may begin, for this reason. Default: always. */
+  readonly mayBegin?: (reason: GenerationReason) => boolean;
 }
 
 /** What is known from before, by the same process. */
@@ -102,7 +102,9 @@ export async function start(
       case 'continue':
         break;
     }
-    if (decision.kind === 'begin' && options.mayBegin === false) return { kind: 'refused', reason: decision.reason };
+    if (decision.kind === 'begin' && options.mayBegin?.(decision.reason) === false) {
+      return { kind: 'refused', reason: decision.reason };
+    }
     try {
       const started = await takeHead(decision, facts, { ...options, signal });
       if (started.isNew) sayBegun(started, facts, options);

@@ -141,7 +141,7 @@ test('damaged: begins at the own commit of the snapshot behind it, and goes on f
   const whole = commitNames(await model.database.log());
   await model.database.spoil(25n);
   const { generation } = await model.scene.generation();
-  const one = await model.scene.runOnce();
+  const one = await model.scene.runOnceFailing('CORRUPTION');
   expect(one.status()).toMatchObject({ generationReason: 'damaged', damage: { tx: 25n } });
   expect(await model.scene.generation()).toMatchObject({ reason: 'damaged', parent: null });
   const damaged = await model.restore();
@@ -151,6 +151,33 @@ test('damaged: begins at the own commit of the snapshot behind it, and goes on f
   const again = (await model.scene.generation()).generation;
   await model.scene.runOnce();
   expect((await model.scene.generation()).generation).toBe(again);
+});
+
+test('regression: one pass over an empty store keeps both sides of the damage, and its exit code names the hole', async () => {
+  await using model = await ModelScene.open();
+  await model.database.append(40);
+  await model.database.snapshot(30n);
+  const whole = commitNames(await model.database.log());
+  await model.database.spoil(25n);
+  const one = await model.scene.runOnceFailing('CORRUPTION');
+  expect(one.status().generationsBegun).toEqual({ first: 1, damaged: 1 });
+  const { log, snapshot } = await model.restore();
+  expect({ snapshot, log: commitNames(log) }).toEqual({ snapshot: 30n, log: whole.slice(30) });
+  expect(commitNames((await model.restore({ generation: '1' })).log)).toEqual(whole.slice(0, 25));
+});
+
+test('regression: the snapshot before the damage is stored too, without which a log above 0 is worth nothing', async () => {
+  await using model = await ModelScene.open();
+  await model.database.append(20);
+  await model.database.append(20, { rotate: true });
+  await model.database.snapshot(30n);
+  await model.database.prune(30n);
+  const whole = commitNames(await model.database.log());
+  await model.database.spoil(37n);
+  await model.scene.runOnceFailing('CORRUPTION');
+  const { log, snapshot } = await model.restore();
+  expect(snapshot).toBe(30n);
+  expect(commitNames(log)).toEqual(whole.slice(0, 17));
 });
 
 test('bad bytes in what is stored already are no matter', async () => {
@@ -172,7 +199,7 @@ test('a segment that is gone from the middle is damage', async () => {
   const log = await model.database.log();
   await model.database.snapshot(35n);
   await rm(model.database.segmentPath(20n));
-  await model.scene.runOnce();
+  await model.scene.runOnceFailing('CORRUPTION');
   expect(await model.scene.generation()).toMatchObject({ reason: 'damaged', parent: null });
   const { snapshot, log: restored } = await model.restore();
   expect(snapshot).toBe(35n);
