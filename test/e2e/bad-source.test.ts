@@ -6,11 +6,11 @@ import { appendFile, chmod, cp, mkdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { databaseBesideStore, runBadly, runWell } from '../support/database-beside-store.ts';
+import { type DatabaseBesideStore, databaseBesideStore, runBadly, runWell } from '../support/database-beside-store.ts';
 import { compareRestored } from '../support/compare-restored.ts';
 import { testNeeding } from '../support/named-skip.ts';
 import { PROGRAM, runProgram } from '../support/program.ts';
-import { readDatabase } from '../support/recorded-database.ts';
+import { type RecordedDatabase, readDatabase } from '../support/recorded-database.ts';
 import { lineOf, listKeys, readHead, readLineSegments, readStored } from '../support/stored-log.ts';
 import { treeFacts } from '../support/tree-facts.ts';
 import { vectorDirectory } from '../vectors/vectors.ts';
@@ -152,29 +152,34 @@ describe('damage', () => {
     },
   );
 
-  test('a log that went on otherwise than what is stored: refused, and what is stored can still be restored', async () => {
+  /** Both lines give exactly what their databases held: the head's, and by its number the one before. */
+  async function expectBothLines(place: DatabaseBesideStore, before: RecordedDatabase, now: string): Promise<void> {
+    await runWell(['restore', '-o', place.restored, place.url]);
+    expect((await compareRestored(await readDatabase(now), place.restored)).differences).toEqual([]);
+    const older = place.at('restored-before');
+    await runWell(['restore', '-generation', '1', '-o', older, place.url]);
+    expect((await compareRestored(before, older)).differences).toEqual([]);
+  }
+
+  test('a log that went on otherwise than what is stored: a new generation branches off, the old one is kept', async () => {
     await using place = await databaseBesideStore('v2-damaged/none');
     await runWell(['replicate', '-once', place.database, place.url]);
     const recorded = await readDatabase(place.database);
-    await runBadly(['replicate', '-once', vectorDirectory('v2-damaged/fork'), place.url], {
-      code: 1,
-      says: [/is no longer the one stored/, /empty prefix/],
-    });
-    await runWell(['restore', '-o', place.restored, place.url]);
-    expect((await compareRestored(recorded, place.restored)).differences).toEqual([]);
+    const fork = vectorDirectory('v2-damaged/fork');
+    const { stderr } = await runWell(['replicate', '-once', fork, place.url]);
+    expect(stderr).toMatch(/"level":"warn".*"reason":"rolled-back".*is no longer the stored one/);
+    expect(stderr).toMatch(/restore them with -generation 00000001-/);
+    await expectBothLines(place, recorded, fork);
   });
 
-  test('another database in the place of the first: refused, and the first one can still be restored', async () => {
+  test('another database in the place of the first: replaced, and the first one is kept', async () => {
     await using place = await databaseBesideStore();
     await runWell(['replicate', '-once', place.database, place.url]);
     const recorded = await readDatabase(place.database);
     const other = place.at('other');
     await cp(vectorDirectory('v1.2'), other, { recursive: true });
-    await runBadly(['replicate', '-once', other, place.url], {
-      code: 1,
-      says: [/is database [0-9a-f]{64}, but .* holds database [0-9a-f]{64}/, /empty prefix/],
-    });
-    await runWell(['restore', '-o', place.restored, place.url]);
-    expect((await compareRestored(recorded, place.restored)).differences).toEqual([]);
+    const { stderr } = await runWell(['replicate', '-once', other, place.url]);
+    expect(stderr).toMatch(/"level":"warn".*"reason":"replaced".*is another database now, [0-9a-f]{64}/);
+    await expectBothLines(place, recorded, other);
   });
 });
