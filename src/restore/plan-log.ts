@@ -69,7 +69,8 @@ export function logForSnapshot(tx: TxOffset, { commit, header }: ManifestFacts, 
   return found([], { ...commit.position, time: header.time }, { commitFromManifest, timeBefore: header.time });
 }
 
-const follows = (object: LogObject, next: TxOffset, commit: Position | null): boolean =>
+/** Whether the log that begins with `object` is the continuation of `commit`, behind which `next` comes. */
+export const follows = (object: LogObject, next: TxOffset, commit: Position | null): boolean =>
   // A parentless generation that begins right after the snapshot knows nothing of the commit before.
   object.first === next && (commit === null || object.prev === commit.crc || object.prev === 0);
 
