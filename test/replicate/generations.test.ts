@@ -275,3 +275,18 @@ test('a takeover of another owner’s backup has to be asked for, and branches w
   });
   await model.expectLineIsLocal();
 });
+
+test('requests of a start: four to go on, six into a new generation; one more to hand over', async () => {
+  await using model = await ModelScene.open();
+  await model.database.append(20);
+  await model.scene.runOnce();
+  const { requests } = model.scene.client.store;
+  const spent = async (): Promise<number> => {
+    const before = Object.values(requests).reduce((sum, count) => sum + count, 0);
+    await model.scene.runOnce();
+    return Object.values(requests).reduce((sum, count) => sum + count, 0) - before;
+  };
+  expect(await spent()).toBe(4 + 1);
+  await model.scene.killHolder();
+  expect(await spent()).toBe(6 + 1);
+});
