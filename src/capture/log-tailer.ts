@@ -17,7 +17,7 @@ import { listSegments, type SegmentEntry } from '../spacetimedb/segments.ts';
 import type { CommitRun, TailPosition } from './commit-run.ts';
 import { brokenBefore, requireSameHistory, vanished } from './log-breaks.ts';
 import { DAMAGE_HINT, LogDamagedError } from './log-damage.ts';
-import { afterRun, isRun, readRun, type Stall } from './read-run.ts';
+import { afterRun, isBad, isRun, readRun, type Stall } from './read-run.ts';
 import { SegmentWatch } from './segment-watch.ts';
 
 export interface LogTailerOptions {
@@ -37,6 +37,8 @@ export class LogTailer implements AsyncDisposable {
   #newestSegment: TxOffset | null = null;
   /** Bytes on disk of the file up to which it has been read, to see growth by a few stat calls. */
   #seenSize = -1;
+  /** A successor that held no whole commit when it was looked at. */
+  #unentered: { readonly tx: TxOffset; readonly size: number } | null = null;
 
   constructor({ files, directory, from }: LogTailerOptions) {
     this.#files = files;
@@ -62,8 +64,10 @@ export class LogTailer implements AsyncDisposable {
     const named = await this.#facts(reader.path);
     if (named === null || named.inode !== reader.inode) return true;
     if (named.size !== this.#seenSize) return true;
-    const successor = await this.#facts(reader.siblingPath(this.#position.nextTx));
-    return successor !== null && this.#position.nextTx !== reader.tx && successor.size > SEGMENT_HEADER_BYTES;
+    const { nextTx } = this.#position;
+    const successor = await this.#facts(reader.siblingPath(nextTx));
+    if (successor === null || nextTx === reader.tx || successor.size <= SEGMENT_HEADER_BYTES) return false;
+    return this.#unentered?.tx !== nextTx || this.#unentered.size !== successor.size;
   }
 
   /** Bytes on disk of the files that grow: of the segment that is read, and of its successor. */
@@ -211,22 +215,37 @@ export class LogTailer implements AsyncDisposable {
       const at = byteOffset(SEGMENT_HEADER_BYTES);
       // An object ends with its segment: what the next one begins with need not follow this one's epoch.
       const beginning: TailPosition = { ...this.#position, segment: entry.tx, at, nextTx: entry.tx, epoch: null };
+      const size = await reader.fileBytes();
       const result = await readRun(reader, beginning, { signal });
-      if (!isRun(result)) return null;
+      if (!isRun(result)) {
+        this.#unentered = { tx: entry.tx, size };
+        // What stands there never becomes a commit, and a server deletes a successor only while that is empty.
+        entered = entry.tx === this.#position.nextTx && isBad(result);
+        if (entered) await this.#leaveFor(reader, beginning, { stall: result, seenSize: size });
+        return null;
+      }
       if (entry.tx !== this.#position.nextTx) {
         throw brokenBefore(entry, { position: this.#position, stall: this.#stall, path: this.#reader?.path ?? null });
       }
-      this.#watch.left(this.#position);
-      await this.#close();
       entered = true;
-      this.#reader = reader;
-      this.#position = afterRun(result);
-      this.#stall = null;
-      this.#seenSize = reader.compressed ? -1 : result.end;
+      await this.#leaveFor(reader, afterRun(result), { stall: null, seenSize: reader.compressed ? -1 : result.end });
       return result;
     } finally {
       if (!entered) await reader.close();
     }
+  }
+
+  async #leaveFor(
+    reader: SegmentReader,
+    position: TailPosition,
+    { stall, seenSize }: { stall: Stall | null; seenSize: number },
+  ): Promise<void> {
+    this.#watch.left(this.#position);
+    await this.#close();
+    this.#reader = reader;
+    this.#position = position;
+    this.#stall = stall;
+    this.#seenSize = seenSize;
   }
 
   #facts(path: string): Promise<FileFacts | null> {

@@ -19,6 +19,9 @@ export interface Stall {
 
 export const isRun = (result: CommitRun | Stall): result is CommitRun => 'parts' in result;
 
+/** Whether no growth makes a commit of it, and it is more than what preallocation or a torn write leaves. */
+export const isBad = ({ kind }: Stall): boolean => kind !== 'end' && kind !== 'in-progress' && kind !== 'zero';
+
 interface Scanned {
   readonly scanner: CommitScanner;
   readonly parts: CommitRun['parts'];
