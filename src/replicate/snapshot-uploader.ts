@@ -28,6 +28,7 @@ import { ObjectNotFoundError, PreconditionFailedError, type ReplicaClient } from
 import { listObjects, type Snapshot } from '../spacetimedb/snapshot-file.ts';
 import {
   isSnapshotUnchanged,
+  listSnapshotNames,
   listSnapshots,
   readSnapshotFile,
   readSnapshotObject,
@@ -120,12 +121,11 @@ export class SnapshotUploader {
    */
   async upload({ signal }: { signal: AbortSignal }): Promise<{ pending: boolean }> {
     const { source, directory, client, generation, listed, stored, lineStart } = this.#options;
-    const earliest = (lineStart ?? 0n) - 1n;
     this.#unusable.beginPass();
-    const names = ((await source.files.list(directory)) ?? []).join('\n');
+    const names = (await listSnapshotNames(source.files, directory)).join('\n');
     if (names === this.#settledNames) return { pending: false };
     const entries = (await listSnapshots(source.files, directory)).filter(
-      (entry) => !this.#unusable.has(nameOf(entry)) && entry.tx >= earliest,
+      (entry) => !this.#unusable.has(nameOf(entry)) && entry.tx >= (lineStart ?? 0n) - 1n,
     );
     // One beyond the stored log waits for it. A server renames those that its log never reaches.
     const candidate = entries.find(({ tx }) => tx <= (stored()?.tx ?? -1n));

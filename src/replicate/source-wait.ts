@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.ts';
 import type { ReplicateError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { listSegments } from '../spacetimedb/segments.ts';
+import { listSnapshotNames } from '../spacetimedb/snapshots.ts';
 
 const LOG_LOOK_MS = 1_000;
 /** A wrong path is waited for like a right one: said once in ten minutes. */
@@ -66,7 +67,7 @@ export class SourceWait {
   /** Names and files, no sizes: a log that grows is no news. */
   async #signature(): Promise<string> {
     const { source, snapshotsDirectory } = this.#options;
-    const snapshots = (await source.files.list(snapshotsDirectory)) ?? [];
+    const snapshots = await listSnapshotNames(source.files, snapshotsDirectory);
     const segments = await listSegments(source.files, source.directory);
     return JSON.stringify([snapshots, segments.map(({ name, device, inode }) => `${name} ${device} ${inode}`)]);
   }

@@ -34,6 +34,10 @@ export interface SnapshotEntry {
   readonly inode: bigint;
 }
 
+/** All names in the `snapshots` directory: whether anything came, went or was locked. @throws LocalFileError */
+export const listSnapshotNames = (files: ReadableFiles, snapshotsDir: string): Promise<readonly string[]> =>
+  readingFrom(snapshotsDir, async () => (await files.list(snapshotsDir)) ?? []);
+
 /**
  * The snapshots that may be complete, newest first: the snapshot file, which a server writes last, is there, and no
  * lock. Whether their objects are all there is not looked at. Empty where there is no such directory.
@@ -42,7 +46,7 @@ export interface SnapshotEntry {
  */
 export function listSnapshots(files: ReadableFiles, snapshotsDir: string): Promise<readonly SnapshotEntry[]> {
   return readingFrom(snapshotsDir, async () => {
-    const names = (await files.list(snapshotsDir)) ?? [];
+    const names = await listSnapshotNames(files, snapshotsDir);
     const locked = new Set(names.map(parseSnapshotLockName));
     const entries: SnapshotEntry[] = [];
     for (const name of names) {
