@@ -2,7 +2,7 @@
 import { demand } from './violation.ts';
 import { backFrom } from './history.ts';
 import type { Machine, SimProcess } from './sim-process.ts';
-import { OWNER, type World } from './world.ts';
+import type { World } from './world.ts';
 import { CLEAR_WEATHER } from './sim-store.ts';
 
 type Action = () => void | Promise<void>;
@@ -70,7 +70,8 @@ export class Director {
       [on(plan.snapshots && plan.pruning, 3), () => this.#prune(machine)],
       [3, () => this.#crash(machine, { power: false })],
       [on(plan.power, 4), () => this.#crash(machine, { power: true })],
-      [on(plan.restarts, 5), () => writer?.kill()],
+      [3, () => this.#rotateOften(machine)],
+      [on(plan.restarts, 5), () => this.#kill(writer)],
       [on(plan.restarts, 4), () => writer?.drain()],
       [on(plan.freezes, 3), () => this.#freeze(writer)],
       [on(plan.storms, 3), () => this.#storm()],
@@ -103,7 +104,8 @@ export class Director {
 
   #bootLater(machine: Machine): void {
     const { scheduler, random } = this.#world;
-    scheduler.at(random.delayMs(2_000), { label: `${machine.server.name} starts` }, () => this.#boot(machine));
+    const inMs = random.chance(0.3) ? random.delayMs(5) : random.delayMs(2_000);
+    scheduler.at(inMs, { label: `${machine.server.name} starts` }, () => this.#boot(machine));
   }
 
   #boot({ server }: Machine): void {
@@ -114,6 +116,21 @@ export class Director {
     this.#world.breaks += 1;
     server.wipe({ directory: false });
     demand(server.boot() === null, () => 'the model refuses an empty directory');
+  }
+
+  /** Several segments that nobody has read yet. */
+  #rotateOften({ server }: Machine): void {
+    for (let n = this.#world.random.int(2, 5); n > 0; n -= 1) {
+      server.append(this.#world.random.int(1, 3));
+      server.rotate();
+    }
+  }
+
+  /** What it had said until then must be there. */
+  async #kill(writer: SimProcess | undefined): Promise<void> {
+    if (writer?.alive !== true) return;
+    writer.kill();
+    if (this.#world.random.chance(0.3)) await this.#check();
   }
 
   /** Whoever was not running meanwhile finds a gap. */
@@ -248,6 +265,7 @@ export class Director {
     const machine = this.#main;
     this.#boot(machine);
     await this.#world.run(1_000, { until: () => machine.server.idle && machine.server.running });
-    return this.#world.startProcess(machine, { owner: OWNER });
+    // What a dead process sent may still arrive, and look like a sign of life.
+    return this.#world.startProcess(machine, { standby: true });
   }
 }

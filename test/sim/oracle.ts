@@ -7,6 +7,7 @@ import { decodeGenerationDocument, type GenerationDocument } from '../../src/lay
 import { decodeHeadDocument, type HeadDocument } from '../../src/layout/head-document.ts';
 import { type GenerationName, HEAD_KEY, parseKey } from '../../src/layout/keys.ts';
 import { type Commit, type History, leadsTo } from './history.ts';
+import type { Random } from './random.ts';
 import type { RestorePlace, Restored } from './restored.ts';
 import type { SimProcess } from './sim-process.ts';
 import type { Bucket } from './sim-store.ts';
@@ -175,9 +176,11 @@ export class Oracle {
     return restored;
   }
 
-  /** Every generation by itself holds what was acknowledged in it. */
-  async checkGenerations(): Promise<void> {
-    for (const [generation, acknowledged] of this.acknowledged) {
+  /** Some generations, each by itself, hold what was acknowledged in them. */
+  async checkGenerations(random: Random, { most }: { most: number }): Promise<void> {
+    const left = [...this.acknowledged];
+    for (let n = 0; n < most && left.length > 0; n += 1) {
+      const [[generation, acknowledged]] = left.splice(random.int(0, left.length - 1), 1) as [[string, Commit]];
       const restored = await this.#restore(generation, { generation });
       if (restored === null) continue;
       demand(
