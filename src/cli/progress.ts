@@ -15,6 +15,7 @@ const RATE_WINDOW_MS = 10_000;
 
 const PHASES: Readonly<Record<RestoreProgress['phase'], string>> = {
   plan: 'planning',
+  search: 'searching',
   fetch: 'restoring',
   sync: 'syncing to disk',
   done: 'done',
@@ -49,19 +50,23 @@ const fractionOf = ({ bytesDone, bytesTotal }: RestoreProgress): number =>
 
 /** `restoring  42 %  1.3 GiB of 3.0 GiB  180 MiB/s  10 s left` */
 export function formatPlain(progress: RestoreProgress, { bytesPerSecond, etaMs }: Speed): string {
-  if (progress.phase !== 'fetch') return PHASES[progress.phase];
+  if (progress.phase !== 'fetch' && progress.phase !== 'search') return PHASES[progress.phase];
   const percent = `${Math.floor(fractionOf(progress) * 100)} %`;
   const bytes = `${humanBytes(progress.bytesDone)} of ${humanBytes(progress.bytesTotal)}`;
   const pace = bytesPerSecond === 0 ? [] : [`${humanBytes(bytesPerSecond)}/s`];
   const left = etaMs === null ? [] : [`${humanDuration(Math.max(1000, etaMs))} left`];
-  const what = progress.database === undefined ? PHASES.fetch : `${PHASES.fetch} ${progress.database}`;
+  const what =
+    progress.database === undefined ? PHASES[progress.phase] : `${PHASES[progress.phase]} ${progress.database}`;
   return [what, percent.padStart(5), bytes, ...pace, ...left].join('  ');
 }
 
 /** The same behind a bar, cut to the terminal's width. */
 export function formatBar(progress: RestoreProgress, speed: Speed, columns: number): string {
   const full = Math.round(fractionOf(progress) * BAR_COLUMNS);
-  const bar = progress.phase === 'fetch' ? `[${'#'.repeat(full)}${'.'.repeat(BAR_COLUMNS - full)}] ` : '';
+  const bar =
+    progress.phase === 'fetch' || progress.phase === 'search'
+      ? `[${'#'.repeat(full)}${'.'.repeat(BAR_COLUMNS - full)}] `
+      : '';
   return `${bar}${formatPlain(progress, speed)}`.slice(0, Math.max(10, columns - 1));
 }
 

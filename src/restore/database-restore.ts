@@ -6,15 +6,19 @@
  */
 import { assert, CorruptionError, errorMessage, primaryError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
+import type { TimedPosition } from '../core/status.ts';
 import { formatTimestamp } from '../layout/time.ts';
 import type { FetchOptions } from './fetch-parts.ts';
 import { type FollowedPlan, followPlan, isUnusable, UnusableObject } from './follow-plan.ts';
 import { partBytesFor } from './part-stream.ts';
-import { planRestore } from './plan.ts';
+import { withNearest } from './nearest-points.ts';
+import { lineEnd, planRestore } from './plan.ts';
 import type { ManifestFacts, PlanInput, PlannedManifest, RestorePlan, StoreView } from './plan-types.ts';
+import type { PointRequest, ResolvedPoint } from './point-request.ts';
 import type { ProgressMeter } from './progress-meter.ts';
 import { readManifestHeader, readPlace } from './read-snapshot.ts';
 import { readStore } from './read-store.ts';
+import { type ResolveContext, resolvePoint } from './resolve-point.ts';
 import { decodeSnapshotCommit } from './snapshot-commit.ts';
 import type { TargetSystem } from './target-system.ts';
 
@@ -26,6 +30,8 @@ export interface DatabaseRestoreOptions {
   readonly fetch: FetchOptions;
   /** Another line than the head's: a generation's name or number. */
   readonly generation?: string | undefined;
+  /** Default: the newest. */
+  readonly point?: PointRequest | undefined;
   readonly progress: ProgressMeter;
   readonly log: Log;
 }
@@ -39,6 +45,7 @@ export class DatabaseRestore {
   /** Of the first plan: what every later one keeps. */
   #goal: Pick<RestorePlan, 'generation' | 'target'> | null = null;
   #plan: RestorePlan | null = null;
+  #point: ResolvedPoint | null = null;
 
   constructor(options: DatabaseRestoreOptions) {
     this.#options = options;
@@ -51,11 +58,40 @@ export class DatabaseRestore {
    * @throws NoBackupError, CorruptionError, UnrecoverablePointError, UsageError, and what the client throws
    */
   async plan(view?: StoreView): Promise<RestorePlan> {
-    const plan = await this.#makePlan({ generation: this.#options.generation }, view);
+    const { point, generation } = this.#options;
+    const plan = point ? await this.#planTo(point, view) : await this.#makePlan({ generation }, view);
     this.#plan = plan;
     this.#goal = { generation: plan.generation, target: plan.target };
-    this.#warnAbandoned(plan);
+    // Who asks for a point knows that there is more.
+    if (point === undefined) this.#warnAbandoned(plan);
     return plan;
+  }
+
+  /** What the asked point was resolved to by `plan`; null where none was asked for. */
+  get point(): ResolvedPoint | null {
+    return this.#point;
+  }
+
+  async #planTo(request: PointRequest, view: StoreView | undefined): Promise<RestorePlan> {
+    const { fetch, log, progress } = this.#options;
+    const seen = view ?? (await readStore({ ...fetch, log }));
+    const generation = lineEnd({ source: fetch.client.url, view: seen, generation: this.#options.generation });
+    const context: ResolveContext = {
+      view: seen,
+      generation,
+      fetch,
+      manifests: this.#manifests,
+      unusable: this.#unusable,
+      noteUnusable: (key, reason) => this.#noteUnusable(key, reason),
+      readManifest: (manifest) => this.#readManifest(manifest),
+      onSearched: (bytes) => progress.search(bytes),
+    };
+    this.#point = await resolvePoint(request, context);
+    try {
+      return await this.#makePlan({ generation, target: this.#point.target }, seen);
+    } catch (error) {
+      throw withNearest(error, this.#point.target, context);
+    }
   }
 
   /** Frees the plan, which names every object of a log: it is made anew, to the same point, when it is followed. */
@@ -86,7 +122,19 @@ export class DatabaseRestore {
         if (count === ATTEMPTS_MAX) throw giveUp(error);
         this.#noteUnusable(error.key, error.reason);
       }
-      plan = await this.#makePlan({ generation, target });
+      plan = await this.#planAgain({ generation, target });
+    }
+  }
+
+  /** Without what turned out to be unusable. */
+  async #planAgain(goal: Pick<RestorePlan, 'generation' | 'target'>): Promise<RestorePlan> {
+    const { fetch, log } = this.#options;
+    const view = await readStore({ ...fetch, log });
+    try {
+      return await this.#makePlan(goal, view);
+    } catch (error) {
+      const known = { manifests: this.#manifests, unusable: this.#unusable };
+      throw withNearest(error, goal.target, { view, generation: goal.generation, ...known });
     }
   }
 
@@ -101,7 +149,18 @@ export class DatabaseRestore {
     const written = await followPlan(plan, { directory, system, fetch, partBytes, progress });
     const { end } = written;
     assert(end.tx === plan.target.tx && end.crc === plan.target.crc, 'a restore ends where it was planned');
+    this.#checkTime(end);
     return written;
+  }
+
+  /** Names told which commits are early enough; now it is the commits themselves. @throws CorruptionError */
+  #checkTime({ tx, time }: TimedPosition): void {
+    const { point } = this.#options;
+    if (point?.kind !== 'timestamp' || time <= point.time) return;
+    throw new CorruptionError(
+      `transaction ${tx} is of ${formatTimestamp(time)}, later than what is asked for: a name in the store told another time`,
+      { facts: { tx }, hint: 'Run with -tx and the transaction that is wanted instead.' },
+    );
   }
 
   warn(message: string): void {

@@ -7,12 +7,14 @@
  */
 import { CorruptionError, NoBackupError, UnrecoverablePointError, UnsupportedFormatError } from '../core/errors.ts';
 import { formatPosition, type Position } from '../core/types.ts';
-import type { GenerationName, LogObject } from '../layout/keys.ts';
-import { chooseGeneration, type LinePart, lineOf, requireGeneration } from '../layout/line.ts';
+import type { GenerationName } from '../layout/keys.ts';
+import { chooseGeneration, type LinePart, requireGeneration } from '../layout/line.ts';
 import { formatTimestamp } from '../layout/time.ts';
 import { findAbandonedLines } from './abandoned-lines.ts';
+import { snapshotsOf } from './line-runs.ts';
 import { type FoundLog, type LineLog, logForSnapshot, logFromZero, type NoLog } from './plan-log.ts';
-import type { PlanInput, PlannedManifest, PlannedSnapshot, PlanOutcome, RestorePlan, StoreView } from './plan-types.ts';
+import type { PlanInput, PlannedManifest, PlanOutcome, RestorePlan } from './plan-types.ts';
+import { lineTo, usableObjects } from './recoverable.ts';
 
 /**
  * @throws NoBackupError where nothing was ever stored; UnrecoverablePointError where the line has no recovery point;
@@ -21,14 +23,12 @@ import type { PlanInput, PlannedManifest, PlannedSnapshot, PlanOutcome, RestoreP
 export function planRestore(input: PlanInput): PlanOutcome {
   const { view, manifests, unusable, target } = input;
   const generation = lineEnd(input);
-  checkDocuments(generation, view);
-  const line = lineOf(generation, view.documents).map(
-    (part, index, parts): LinePart => (index === parts.length - 1 && target ? { ...part, until: target } : part),
-  );
-  const log: LineLog = { line, documents: view.documents, objects: usableObjects(input) };
+  const whole = lineTo(view, generation);
+  const line = target ? cutLine(whole, target) : whole;
+  const log: LineLog = { line, documents: view.documents, objects: usableObjects(view.listing.logObjects, unusable) };
   const point = required(input, generation);
   const refused: NoLog[] = [];
-  for (const manifest of candidates(line, view)) {
+  for (const manifest of candidates(whole, input)) {
     if (unusable.has(manifest.manifestKey)) continue;
     const facts = manifests.get(manifest.manifestKey);
     if (facts === undefined) return { kind: 'need', manifest };
@@ -36,16 +36,21 @@ export function planRestore(input: PlanInput): PlanOutcome {
     if ('why' in outcome)
       refused.push({ ...outcome, why: `the snapshot at ${manifest.tx} cannot be used: ${outcome.why}` });
     else if (reaches(outcome, input, generation))
-      return planned(input, { line, log: outcome, snapshot: { ...manifest, ...facts } });
+      return planned(input, { generation, line, log: outcome, snapshot: { ...manifest, ...facts } });
     if (noneBeforeReaches(manifest, outcome, point)) break;
   }
-  const whole = logFromZero(log);
-  if ('why' in whole) refused.push({ ...whole, why: `the log alone cannot be used: ${whole.why}` });
-  else if (reaches(whole, input, generation)) return planned(input, { line, log: whole, snapshot: null });
+  const all = logFromZero(log);
+  if ('why' in all) refused.push({ ...all, why: `the log alone cannot be used: ${all.why}` });
+  else if (reaches(all, input, generation)) return planned(input, { generation, line, log: all, snapshot: null });
   throw noPlanError(input, generation, refused);
 }
 
-function lineEnd({ source, view, generation }: PlanInput): GenerationName {
+/** @throws NoBackupError where nothing was ever stored; UsageError for an unknown generation */
+export function lineEnd({
+  source,
+  view,
+  generation,
+}: Pick<PlanInput, 'source' | 'view' | 'generation'>): GenerationName {
   const { head, listing } = view;
   if (!listing.generations.some(({ holdsData }) => holdsData)) {
     throw new NoBackupError(`there is no backup in ${source}: no transaction and no snapshot was ever stored there`, {
@@ -59,33 +64,32 @@ function lineEnd({ source, view, generation }: PlanInput): GenerationName {
   throw new TypeError('a listing with data names a generation');
 }
 
-/** A document that cannot be read is no matter unless the line leads through it. */
-function checkDocuments(generation: GenerationName, { documents, badDocuments }: StoreView): void {
-  const seen = new Set<GenerationName>();
-  for (let name: GenerationName | undefined = generation; name !== undefined && !seen.has(name); ) {
-    const bad = badDocuments.get(name);
-    if (bad !== undefined) throw bad;
-    seen.add(name);
-    name = documents.get(name)?.parent?.generation;
-  }
-}
-
-function usableObjects({ view, unusable }: PlanInput): ReadonlyMap<GenerationName, readonly LogObject[]> {
-  const all = view.listing.logObjects;
-  if (unusable.size === 0) return all;
-  return new Map([...all].map(([name, objects]) => [name, objects.filter(({ key }) => !unusable.has(key))]));
-}
-
-/** The snapshots of the line, newest first. Those beyond a parent point are of another history. */
-function candidates(line: readonly LinePart[], { listing }: StoreView): PlannedManifest[] {
-  const found: PlannedManifest[] = [];
+/** Generations that begin behind the target hold no commit that is wanted. @throws CorruptionError of another history */
+function cutLine(line: readonly LinePart[], target: Position): readonly LinePart[] {
+  const parts: LinePart[] = [];
   for (const { generation, until } of line) {
-    for (const { tx, key, size } of listing.manifests.get(generation) ?? []) {
-      if (until === null || tx <= until.tx) found.push({ generation, tx, manifestKey: key, manifestBytes: size });
+    if (until !== null && until.tx < target.tx) {
+      parts.push({ generation, until });
+      continue;
     }
+    if (until !== null && until.tx === target.tx && until.crc !== target.crc) {
+      throw new CorruptionError(
+        `the line has another commit at ${until.tx}, where ${generation} ends, than ${formatPosition(target)}`,
+        { facts: { generation, tx: target.tx } },
+      );
+    }
+    parts.push({ generation, until: { tx: target.tx, crc: target.crc } });
+    break;
   }
-  // Of one transaction, the newer generation's first.
-  return found.sort((a, b) => (a.tx !== b.tx ? (a.tx < b.tx ? 1 : -1) : a.generation < b.generation ? 1 : -1));
+  return parts;
+}
+
+/** The snapshots of the whole line up to the target, newest first; of one transaction, the newer generation's first. */
+function candidates(line: readonly LinePart[], { view: { listing }, target }: PlanInput): PlannedManifest[] {
+  return snapshotsOf({ line, listed: listing.manifests })
+    .filter(({ tx }) => target === undefined || tx <= target.tx)
+    .map(({ generation, tx, key, size }) => ({ generation, tx, manifestKey: key, manifestBytes: size }))
+    .reverse();
 }
 
 /** The point that must be reached at least, and the checksum there if it is known to be exactly that point. */
@@ -107,10 +111,14 @@ const noneBeforeReaches = ({ tx }: PlannedManifest, outcome: FoundLog | NoLog, p
   ('why' in outcome && outcome.hole !== null) || (point !== null && tx <= point.tx);
 
 function planned(
-  { view }: PlanInput,
-  { line, log, snapshot }: { line: readonly LinePart[]; log: FoundLog; snapshot: PlannedSnapshot | null },
+  { view, target }: PlanInput,
+  {
+    generation,
+    line,
+    log,
+    snapshot,
+  }: Pick<RestorePlan, 'generation' | 'line' | 'snapshot'> & { readonly log: FoundLog },
 ): PlanOutcome {
-  const generation = line.at(-1)?.generation as GenerationName;
   const objects = log.segments.flatMap(({ pieces }) => pieces.map(({ object }) => object));
   const logBytes = objects.reduce((sum, { size }) => sum + size, 0);
   const snapshotPlain = snapshot === null ? 0 : snapshot.header.plainBytes + snapshot.header.snapshotFile.plainLength;
@@ -118,7 +126,8 @@ function planned(
     generation,
     databaseIdentity: view.documents.get(generation)?.databaseIdentity ?? snapshot?.header.databaseIdentity ?? null,
     line,
-    target: log.end,
+    // Names tell no exact time within an object.
+    target: target ?? log.end,
     snapshot,
     commitFromManifest: log.commitFromManifest,
     segments: log.segments,
@@ -126,7 +135,8 @@ function planned(
     workBytes: logBytes + (snapshot === null ? 0 : snapshot.manifestBytes + snapshot.header.plainBytes),
     workObjects: objects.length + (snapshot?.header.objects ?? 0),
     plainBytesMin: logBytes + snapshotPlain,
-    abandoned: findAbandonedLines(view, log.end),
+    // What comes later in the restored line itself is not abandoned by it.
+    abandoned: findAbandonedLines(view, log.end).filter((other) => other.generation !== generation),
   };
   return { kind: 'plan', plan };
 }

@@ -17,6 +17,11 @@ export class ProgressMeter {
     this.#tell({ phase: 'fetch', bytesDone: 0, bytesTotal: workBytes, objectsDone: 0, objectsTotal: workObjects });
   }
 
+  /** Many objects are looked through before there is a plan. */
+  search(bytes: { readonly bytesDone: number; readonly bytesTotal: number }): void {
+    this.#tell({ ...this.#now, phase: 'search', ...bytes });
+  }
+
   enter(phase: RestoreProgress['phase']): void {
     this.#tell({ ...this.#now, phase });
   }

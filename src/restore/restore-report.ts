@@ -1,12 +1,14 @@
 /** What a restore tells while it runs and when it is done: plain data. */
 import type { TimedPosition } from '../core/status.ts';
 import type { TxOffset } from '../core/types.ts';
-import type { GenerationName } from '../layout/keys.ts';
+import type { GenerationName, LogObject } from '../layout/keys.ts';
 import type { LinePart } from '../layout/line.ts';
 import type { AbandonedLine, RestorePlan } from './plan-types.ts';
+import type { ResolvedPoint } from './point-request.ts';
 
 export interface RestoreProgress {
-  readonly phase: 'plan' | 'fetch' | 'sync' | 'done';
+  /** search: objects are looked through for the asked point. */
+  readonly phase: 'plan' | 'search' | 'fetch' | 'sync' | 'done';
   /** Log objects and the manifest as stored, objects of the snapshot plain. */
   readonly bytesDone: number;
   readonly bytesTotal: number;
@@ -14,6 +16,13 @@ export interface RestoreProgress {
   readonly objectsTotal: number;
   /** Of several: which database is being restored now, for people. */
   readonly database?: string;
+}
+
+export interface LevelSummary {
+  readonly level: number;
+  readonly objects: number;
+  /** As stored. */
+  readonly bytes: number;
 }
 
 export interface PlanSummary {
@@ -29,6 +38,10 @@ export interface PlanSummary {
   readonly logObjects: number;
   /** As stored. */
   readonly logBytes: number;
+  /** Ascending. */
+  readonly levels: readonly LevelSummary[];
+  /** The least that will be written, the log counted as stored. */
+  readonly plainBytesMin: number;
   readonly abandoned: readonly AbandonedLine[];
 }
 
@@ -50,6 +63,8 @@ export interface RestoreReport {
   /** What an operator must hear of although the restore succeeded: whole sentences. */
   readonly warnings: readonly string[];
   readonly plan: PlanSummary | null;
+  /** What the asked point was resolved to; null where none was asked for. */
+  readonly point: ResolvedPoint | null;
 }
 
 /** What a report says of a plan. */
@@ -82,9 +97,9 @@ const NO_PLAN: PlanFacts = {
 /** What is known before anything was written; `plan` is null where the store was not asked. */
 export function makeReport(
   plan: PlanFacts | null,
-  facts: Pick<RestoreReport, 'outcome' | 'fetchedBytes' | 'durationMs' | 'warnings'>,
+  facts: Pick<RestoreReport, 'outcome' | 'fetchedBytes' | 'durationMs' | 'warnings'> & { point?: ResolvedPoint | null },
 ): RestoreReport {
-  return { ...(plan ?? NO_PLAN), plainBytes: 0, ...facts };
+  return { ...(plan ?? NO_PLAN), plainBytes: 0, point: null, ...facts };
 }
 
 function summarizePlan(plan: RestorePlan): PlanSummary {
@@ -102,6 +117,17 @@ function summarizePlan(plan: RestorePlan): PlanSummary {
     segments: segments.length + (plan.commitFromManifest ? 1 : 0),
     logObjects: objects.length,
     logBytes: objects.reduce((sum, { size }) => sum + size, 0),
+    levels: levelsOf(objects),
+    plainBytesMin: plan.plainBytesMin,
     abandoned,
   };
+}
+
+function levelsOf(objects: readonly LogObject[]): LevelSummary[] {
+  const found = new Map<number, { objects: number; bytes: number }>();
+  for (const { level, size } of objects) {
+    const sum = found.get(level) ?? { objects: 0, bytes: 0 };
+    found.set(level, { objects: sum.objects + 1, bytes: sum.bytes + size });
+  }
+  return [...found].map(([level, sum]) => ({ level, ...sum })).sort((a, b) => a.level - b.level);
 }

@@ -1,5 +1,5 @@
 /**
- * Restores a database's newest recovery point into a directory: plan, fetch, verify, write, publish.
+ * Restores a database's newest recovery point, or the asked one, into a directory: plan, fetch, verify, write, publish.
  *
  * Invariants: nothing is written where something is; the target appears whole, or not at all; what it holds was proven;
  * it ends at the point that was planned first, however the store changes meanwhile.
@@ -15,6 +15,7 @@ import { DatabaseRestore } from './database-restore.ts';
 import { checkFreeSpace } from './free-space.ts';
 import type { OwnershipWish } from './ownership.ts';
 import type { RestorePlan } from './plan-types.ts';
+import type { PointRequest } from './point-request.ts';
 import { ProgressMeter } from './progress-meter.ts';
 import { makeReport, planFacts, type RestoreProgress, type RestoreReport } from './restore-report.ts';
 import { Staging } from './staging.ts';
@@ -35,6 +36,8 @@ export interface RestoreOptions {
   readonly ifDatabaseAbsent?: boolean;
   /** Another line than the head's: a generation's name or number. */
   readonly generation?: string | undefined;
+  /** Where to end; default: the newest recovery point. */
+  readonly point?: PointRequest | undefined;
   /** Requests at once. */
   readonly parallelism?: number;
   readonly budget: ByteBudget;
@@ -71,7 +74,17 @@ class RestoreRun {
   readonly #database: DatabaseRestore;
 
   constructor(options: RestoreOptions, system: TargetSystem) {
-    const { client, budget, signal, parallelism = DEFAULT_PARALLELISM, clock, progress, generation, log } = options;
+    const {
+      client,
+      budget,
+      signal,
+      parallelism = DEFAULT_PARALLELISM,
+      clock,
+      progress,
+      generation,
+      point,
+      log,
+    } = options;
     assert(parallelism >= 1, 'a restore needs one request at least');
     this.#options = options;
     this.#system = system;
@@ -80,7 +93,7 @@ class RestoreRun {
     this.#progress = meter;
     const onFetched = (bytes: number): void => void (meter.fetchedBytes += bytes);
     const fetch = { client, budget, signal, parallelism, onFetched };
-    this.#database = new DatabaseRestore({ fetch, generation, progress: meter, log });
+    this.#database = new DatabaseRestore({ fetch, generation, point, progress: meter, log });
   }
 
   async restore(): Promise<RestoreReport> {
@@ -99,6 +112,7 @@ class RestoreRun {
       fetchedBytes,
       durationMs,
       warnings: this.#database.warnings,
+      point: this.#database.point,
     });
   }
 

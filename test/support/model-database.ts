@@ -10,7 +10,7 @@ import { formatSegmentName, formatSnapshotDirName } from '../../src/spacetimedb/
 import { encodeSegmentHeader } from '../../src/spacetimedb/segment-header.ts';
 import { Random } from '../sim/random.ts';
 import { compressSegment, makeRecords, snapshotFiles } from '../sim/server-files.ts';
-import { type RecordedCommit, readRecordedLog } from './recorded-log.ts';
+import { type RecordedCommit, readRecordedLog, segmentBytes } from './recorded-log.ts';
 
 const HEADER = encodeSegmentHeader({ version: 1 });
 export const IDENTITY = 'a'.repeat(64);
@@ -58,6 +58,12 @@ export class ModelDatabase {
       next = txOffset(next + BigInt(count));
     }
     await appendFile(this.segmentPath(segment), Buffer.concat(parts));
+  }
+
+  /** Writes these commits, from offset 0, as the log. */
+  async place(commits: readonly RecordedCommit[]): Promise<void> {
+    await mkdir(join(this.directory, 'clog'), { recursive: true });
+    for (const [first, bytes] of segmentBytes(commits)) await writeFile(this.segmentPath(first), bytes);
   }
 
   /** Cuts the log back to the last commit at or before `tx`, as a power failure or a reset does, in place. */
