@@ -10,6 +10,7 @@ import type { LogTailer } from '../capture/log-tailer.ts';
 import type { Stall } from '../capture/read-run.ts';
 import { findDamageAt } from '../capture/standing-damage.ts';
 import type { Log } from '../core/log.ts';
+import type { TxOffset } from '../core/types.ts';
 
 export interface StallWatchOptions {
   readonly source: LogSource;
@@ -22,6 +23,8 @@ export class StallWatch {
   readonly #options: StallWatchOptions;
   #last: Stall | null = null;
   #mentioned = false;
+  /** The segment whose zeros were mentioned. */
+  #zerosIn: TxOffset | null = null;
   #growing = false;
   #checkedBytes = -1;
 
@@ -73,10 +76,14 @@ export class StallWatch {
     if (obstacleOf(tailer)?.at === stall.at) throw damaged;
   }
 
-  /** Said once, since a crash leaves such bytes, and they stay. */
+  /** Said once, since a crash leaves such bytes, and they stay. Zeros may be space that waits to be written, at each end. */
   #mention({ kind, at, bytes }: Stall, { position }: LogTailer): void {
     if (this.#mentioned || (kind === 'in-progress' && !this.#options.once)) return;
     this.#mentioned = true;
+    if (kind === 'zero') {
+      if (this.#zerosIn === position.segment) return;
+      this.#zerosIn = position.segment;
+    }
     this.#options.log.warn(`${bytes} bytes after transaction ${position.nextTx - 1n} are not a whole commit`, {
       kind,
       segment: position.segment,
