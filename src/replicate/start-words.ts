@@ -1,11 +1,10 @@
 /** What a start has to tell an operator: why it waits or ends, and why a generation begins, where, and what that means. */
 import type { LogComparison } from '../capture/local-log.ts';
 import { DAMAGE_HINT, LogDamagedError } from '../capture/log-damage.ts';
-import { ConfigurationError, SourceDivergedError } from '../core/errors.ts';
+import { SourceDivergedError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { formatPosition } from '../core/types.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
-import { leaseHeld } from './lease-wait.ts';
 import type { StoredState } from './stored-state.ts';
 import type { Started, TakeHeadFacts } from './take-head.ts';
 
@@ -18,16 +17,6 @@ interface Names {
 interface Findings extends Pick<TakeHeadFacts, 'state' | 'local'> {
   readonly comparison: LogComparison | null;
   readonly damage: LogDamagedError | null;
-}
-
-/** For a backup that is another owner's. */
-export function ownerError(state: StoredState, { client, database }: Names): Error {
-  if (state.head !== null) return leaseHeld(client, state.head);
-  const owner = state.generation?.writer.owner ?? 'unknown';
-  return new ConfigurationError(`the backup belongs to owner ${owner}, and its head.json is missing`, {
-    hint: `Set "owner: ${owner}" if this machine is to continue it, or replicate to another prefix.`,
-    facts: { database, url: client.url },
-  });
 }
 
 /** For a log that is of no use without a snapshot that is not there. */

@@ -11,18 +11,13 @@ import { isProvenDead, type ProcessIdentity } from '../core/process-identity.ts'
 import { samePosition, type TxOffset, txOffset } from '../core/types.ts';
 import type { GenerationReason } from '../layout/generation-document.ts';
 import type { HeadDocument } from '../layout/head-document.ts';
-
-import {
-  type ObjectVersion,
-  PreconditionFailedError,
-  type ReplicaClient,
-  UnsupportedByStoreError,
-} from '../replica/replica-client.ts';
+import { type ObjectVersion, PreconditionFailedError } from '../replica/replica-client.ts';
 import { type CommonPointSearch, findCommonPoint } from './find-common-point.ts';
 import { waitForLease } from './lease-wait.ts';
 import { findBase, localLogState, type LocalPlace, readLocalFacts } from './local-facts.ts';
+import { conditionsBroken, ownerError } from './refusals.ts';
 import { decideStart, type HeadState, type StartDecision } from './start-decision.ts';
-import { baseError, damageAtStart, ownerError, sayBegun } from './start-words.ts';
+import { baseError, damageAtStart, sayBegun } from './start-words.ts';
 import { readStoredState, type StoredState } from './stored-state.ts';
 import { type Started, takeHead, type TakeHeadFacts, type TakeHeadOptions } from './take-head.ts';
 
@@ -94,7 +89,7 @@ export async function start(
       case 'wait-for-base':
         return { kind: 'no-base', error: baseError(decision.because, facts, options) };
       case 'stop':
-        throw ownerError(state, options);
+        throw ownerError(state, client);
       case 'wait-for-lease':
         if (state.head !== null) expired = await waitForLease(options, state.head, { signal });
         continue;
@@ -118,13 +113,6 @@ export async function start(
     }
   }
 }
-
-const conditionsBroken = (client: ReplicaClient, cause: Error): UnsupportedByStoreError =>
-  new UnsupportedByStoreError(`${client.url} refuses to write head.json although nobody has changed it`, {
-    cause,
-    hint: 'This store does not do conditional writes as it should: use another one, or a newer release of it.',
-    facts: { url: client.url },
-  });
 
 interface GatherOptions {
   readonly logStart: TxOffset;

@@ -7,13 +7,14 @@ import { assert } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { micros, samePosition, type TxOffset } from '../core/types.ts';
 import type { GenerationDocument, ParentPoint } from '../layout/generation-document.ts';
-import type { HeadDocument, HeadPosition } from '../layout/head-document.ts';
+import type { HeadPosition } from '../layout/head-document.ts';
 import { type GenerationName, makeGenerationName } from '../layout/keys.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
 import type { CommonPoint } from './find-common-point.ts';
 import { HeadLease } from './head-lease.ts';
 import { findLeaseMode, type LeaseMode } from './lease-mode.ts';
 import type { LocalFacts } from './local-facts.ts';
+import { newHead } from './new-head.ts';
 import type { StartDecision } from './start-decision.ts';
 import type { StoredState } from './stored-state.ts';
 import { writeGeneration } from './write-generation.ts';
@@ -69,7 +70,7 @@ export async function takeHead(
   facts: TakeHeadFacts,
   options: TakeHeadOptions & { readonly signal?: AbortSignal | undefined },
 ): Promise<Started> {
-  const { client, writer, clock, leaseTtlMs, log, signal } = options;
+  const { client, clock, log, signal } = options;
   const { state, local } = facts;
   const isNew = decision.kind === 'begin';
   const { tail, stored, parent } = placeOf(decision, facts);
@@ -80,18 +81,7 @@ export async function takeHead(
   const generation = isNew ? newGeneration(decision.reason, parent, { facts, options }) : state.generation;
   assert(generation !== null, 'a generation that is not there cannot be continued');
   if (isNew) await writeGeneration(client, generation, { mode, signal });
-  const now = clock.now();
-  const document: HeadDocument = {
-    generation: generation.generation,
-    owner: writer.owner,
-    session: writer.session,
-    process: writer.process,
-    acquiredAt: now,
-    renewedAt: now,
-    ttlMs: leaseTtlMs,
-    position: stored,
-    released: false,
-  };
+  const document = newHead({ generation: generation.generation, position: stored }, options);
   const replaces = state.head?.version ?? null;
   const lease = await HeadLease.take({ client, clock, log }, document, { replaces, mode, signal });
   const listedSnapshots = { generation: state.generation?.generation ?? null, snapshots: state.snapshots };

@@ -5,28 +5,21 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../core/clock.ts';
-import { assert, ConfigurationError } from '../../core/errors.ts';
+import { assert } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import { isProvenDead } from '../../core/process-identity.ts';
 import { type Micros, micros } from '../../core/types.ts';
-import {
-  encodeGenerationDocument,
-  type GenerationDocument,
-  type ParentPoint,
-} from '../../layout/generation-document.ts';
-import type { HeadDocument } from '../../layout/head-document.ts';
-import { generationKey, makeGenerationName } from '../../layout/keys.ts';
+import type { GenerationDocument, ParentPoint } from '../../layout/generation-document.ts';
+import { makeGenerationName } from '../../layout/keys.ts';
 import { type ImageNameParts, imagePosition } from '../../layout/server-keys.ts';
 import { isStorableTime } from '../../layout/time.ts';
-import {
-  type ObjectVersion,
-  PreconditionFailedError,
-  type ReplicaClient,
-  UnsupportedByStoreError,
-} from '../../replica/replica-client.ts';
+import { type ObjectVersion, PreconditionFailedError, type ReplicaClient } from '../../replica/replica-client.ts';
 import { HeadLease } from '../head-lease.ts';
 import { findLeaseMode, type LeaseMode } from '../lease-mode.ts';
-import { leaseHeld, waitForLease } from '../lease-wait.ts';
+import { waitForLease } from '../lease-wait.ts';
+import { newHead } from '../new-head.ts';
+import { conditionsBroken, ownerError } from '../refusals.ts';
+import { writeGeneration } from '../write-generation.ts';
 import type { Writer } from '../writer.ts';
 import { decideImageStart, type ImageHeadState } from './image-start-decision.ts';
 import { readStoredImages, type StoredImages } from './stored-images.ts';
@@ -77,7 +70,7 @@ export async function startImages(
       conditional: client.conditional === 'full',
     });
     log.debug('image start', { decision, head: state.head?.document.generation ?? null });
-    if (decision === 'refuse') throw otherOwner(client, state);
+    if (decision === 'refuse') throw ownerError(state, client);
     if (decision === 'wait') {
       assert(state.head !== null, 'a lease that nobody holds is waited for');
       expired = (await waitForLease(options, state.head, { signal })) ?? expired;
@@ -138,8 +131,7 @@ async function begin({ options, state, reason, signal }: Beginning): Promise<Sta
     parent: parentPoint(state),
     writer: { owner: writer.owner, host: writer.process.host, version: writer.version },
   };
-  const ifAbsent = mode === 'exclusive';
-  await client.put(generationKey(generation.generation), encodeGenerationDocument(generation), { ifAbsent, signal });
+  await writeGeneration(client, generation, { mode, signal });
   return take({ options, state, generation, mode, signal });
 }
 
@@ -158,19 +150,8 @@ interface Taking {
 }
 
 async function take({ options, state, generation, mode, signal }: Taking): Promise<StartedImages> {
-  const { client, clock, log, writer, leaseTtlMs } = options;
-  const now = clock.now();
-  const document: HeadDocument = {
-    generation: generation.generation,
-    owner: writer.owner,
-    session: writer.session,
-    process: writer.process,
-    acquiredAt: now,
-    renewedAt: now,
-    ttlMs: leaseTtlMs,
-    position: null,
-    released: false,
-  };
+  const { client, clock, log } = options;
+  const document = newHead({ generation: generation.generation, position: null }, options);
   const replaces = state.head?.version ?? null;
   const lease = await HeadLease.take({ client, clock, log }, document, { replaces, mode, signal });
   const isContinued = state.generation === generation;
@@ -182,19 +163,3 @@ function parentTime({ parent }: GenerationDocument): Micros | null {
   const time = parent?.position.tx ?? null;
   return time !== null && isStorableTime(time) ? micros(time) : null;
 }
-
-function otherOwner(client: ReplicaClient, { head, generation }: StoredImages): Error {
-  if (head !== null) return leaseHeld(client, head);
-  const owner = generation?.writer.owner ?? 'unknown';
-  return new ConfigurationError(`the backup ${client.url} belongs to owner ${owner}, and its head.json is missing`, {
-    hint: `Set "owner: ${owner}" if this machine is to continue it, or replicate to another prefix.`,
-    facts: { url: client.url, owner },
-  });
-}
-
-const conditionsBroken = (client: ReplicaClient, cause: Error): UnsupportedByStoreError =>
-  new UnsupportedByStoreError(`${client.url} refuses to write head.json although nobody has changed it`, {
-    cause,
-    hint: 'The store must honour If-Match and If-None-Match: ask its vendor, or choose another store.',
-    facts: { url: client.url },
-  });
