@@ -216,7 +216,7 @@ export class Director {
       target = commit;
       n += 1;
     }
-    server.cutBack(target.last);
+    server.cutBack(target);
     this.#bootLater(machine);
   }
 
@@ -253,7 +253,7 @@ export class Director {
   }
 
   #rot({ server }: Machine): void {
-    if (server.rot() !== null) this.#world.breaks += 1;
+    if (server.rot()) this.#world.breaks += 1;
   }
 
   /** All is well again: one server runs, one writer is started. */

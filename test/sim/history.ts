@@ -60,16 +60,3 @@ export function leadsTo(older: Commit | null, newer: Commit | null): boolean {
   }
   return false;
 }
-
-/** The commit of this branch that holds `tx`. */
-export function holding(tip: Commit | null, tx: bigint): Commit | null {
-  for (const at of backFrom(tip)) if (at.first <= tx && tx <= at.last) return at;
-  return null;
-}
-
-/** The last commit that both branches have. */
-export function commonPoint(a: Commit | null, b: Commit | null): Commit | null {
-  const ofA = new Set(backFrom(a));
-  for (const at of backFrom(b)) if (ofA.has(at)) return at;
-  return null;
-}

@@ -23,6 +23,14 @@ export interface ReadSegment {
   readonly plainBytes: number;
 }
 
+/** A segment of a running server. */
+export interface OpenSegment {
+  readonly tx: TxOffset;
+  readonly path: string;
+  compressed: boolean;
+  commits: number;
+}
+
 /** What `bytes` hold, where the model has compressed them. */
 export function plainOf(bytes: Uint8Array): Uint8Array {
   const isZstd = bytes.byteLength >= 4 && Buffer.from(bytes.buffer, bytes.byteOffset, 4).readUInt32LE() === ZSTD_MAGIC;
@@ -80,6 +88,21 @@ export function readSegments(
     segments.push({ tx, path, compressed: plain !== bytes, commits, ...sizes });
   }
   return segments.sort((a, b) => (a.tx < b.tx ? -1 : 1));
+}
+
+/** Plain bytes of a segment's header and its first `count` commits. */
+export const bytesUpTo = ({ commits }: ReadSegment, count: number): number =>
+  commits.slice(0, count).reduce((sum, { bytes }) => sum + bytes.length, SEGMENT_HEADER_BYTES);
+
+/** Takes away the last segments that hold nothing, as the engine does first; gives their paths. */
+export function dropEmptyEnd(segments: ReadSegment[]): string[] {
+  const dropped: string[] = [];
+  for (let last = segments.at(-1); last && !last.compressed && last.plainBytes <= SEGMENT_HEADER_BYTES; ) {
+    dropped.push(last.path);
+    segments.pop();
+    last = segments.at(-1);
+  }
+  return dropped;
 }
 
 /** What the engine makes of segments: the last commit, or why it does not start. */

@@ -6,10 +6,19 @@ import { join } from 'node:path';
 import { type TxOffset, txOffset } from '../../src/core/types.ts';
 import { CLOG_DIR, formatSegmentName, SNAPSHOTS_DIR } from '../../src/spacetimedb/file-names.ts';
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../../src/spacetimedb/segment-header.ts';
-import { type Commit, epochOf, type History, holding } from './history.ts';
+import { type Commit, epochOf, type History } from './history.ts';
 import type { MemoryDisk } from './memory-disk.ts';
 import type { Random } from './random.ts';
-import { openAsEngine, plainOf, readSegments, type ReadSegment, SHORT_TAIL_BYTES } from './read-disk-log.ts';
+import {
+  bytesUpTo,
+  dropEmptyEnd,
+  openAsEngine,
+  type OpenSegment,
+  plainOf,
+  readSegments,
+  type ReadSegment,
+  SHORT_TAIL_BYTES,
+} from './read-disk-log.ts';
 import type { Scheduler } from './scheduler.ts';
 import { EPOCH_MICROS } from './sim-clock.ts';
 import { compressSegment, loseTail, makeRecords, pieceEnds } from './server-files.ts';
@@ -27,22 +36,16 @@ export interface ServerOptions {
   readonly identity: string;
 }
 
-interface OpenSegment {
-  readonly tx: TxOffset;
-  readonly path: string;
-  compressed: boolean;
-  commits: number;
-}
-
 export class Server {
   readonly name: string;
   readonly directory: string;
   readonly disk: MemoryDisk;
+  readonly #clog: string;
   readonly #options: ServerOptions;
   identity: string;
   /** The newest whole commit; null for an empty log. */
   tip: Commit | null = null;
-  #durable: { tip: Commit | null; path: string | null; bytes: number } = { tip: null, path: null, bytes: 0 };
+  #durable: { path: string | null; bytes: number } = { path: null, bytes: 0 };
   #segments: OpenSegment[] = [];
   /** A bad tail or a compressed last segment: the next commit begins a new one. */
   #needsSegment = true;
@@ -59,6 +62,7 @@ export class Server {
     this.disk = options.disk;
     this.directory = options.directory;
     this.identity = options.identity;
+    this.#clog = join(this.directory, CLOG_DIR);
     this.#steps = new ServerSteps(options);
     this.#snapshots = new ServerSnapshots({
       disk: this.disk,
@@ -76,10 +80,6 @@ export class Server {
   /** Whether nothing that was begun is unfinished. */
   get idle(): boolean {
     return this.#steps.idle;
-  }
-
-  get #clog(): string {
-    return join(this.directory, CLOG_DIR);
   }
 
   #note(text: string): void {
@@ -118,7 +118,7 @@ export class Server {
   /** What is written is durable. */
   sync(): void {
     const path = this.#segments.at(-1)?.path ?? null;
-    this.#durable = { tip: this.tip, path, bytes: path === null ? 0 : (this.disk.file(path)?.size ?? 0) };
+    this.#durable = { path, bytes: path === null ? 0 : (this.disk.file(path)?.size ?? 0) };
   }
 
   #openSegment(): void {
@@ -216,37 +216,30 @@ export class Server {
     this.#note(directory ? 'directory removed' : 'log and snapshots removed');
   }
 
-  /** Cuts the log back to the end of the commit that holds `tx`: segments deleted, one cut. The server must be down. */
-  cutBack(tx: bigint): void {
-    const target = holding(this.tip, tx);
-    if (target === null || this.#segments[0] === undefined || target.first < this.#segments[0].tx) return;
-    for (const segment of [...this.#segments].reverse()) {
-      if (segment.tx > target.last) this.disk.remove(segment.path);
-      else break;
-    }
+  /** Cuts the log back to the end of a commit of it: segments deleted, one cut. The server must be down. */
+  cutBack(target: Commit): void {
+    for (const { tx, path } of this.#segments) if (tx > target.last) this.disk.remove(path);
     const read = this.#read().at(-1);
-    const keep = read?.commits.findIndex((commit) => commit === target) ?? -1;
+    const keep = read?.commits.indexOf(target) ?? -1;
     if (read === undefined || keep < 0) return;
-    const bytes =
-      SEGMENT_HEADER_BYTES + read.commits.slice(0, keep + 1).reduce((sum, one) => sum + one.bytes.length, 0);
+    const bytes = bytesUpTo(read, keep + 1);
     const file = this.disk.file(read.path);
     if (file && read.compressed) this.disk.write(read.path, plainOf(file.bytes).subarray(0, bytes));
     else this.disk.truncate(read.path, bytes);
     this.#note(`cut back to ${target.last}`);
   }
 
-  /** A flipped bit in a commit that is not the last one; gives the offset of the commit. */
-  rot(): bigint | null {
+  /** A flipped bit in a commit that is not the last one. False where there is none. */
+  rot(): boolean {
     const { random } = this.#options;
     const found = this.#read().filter(({ compressed, commits }) => !compressed && commits.length > 1);
-    if (found.length === 0) return null;
+    if (found.length === 0) return false;
     const segment = random.pick(found);
     const index = random.int(0, segment.commits.length - 2);
-    const start = segment.commits.slice(0, index).reduce((sum, one) => sum + one.bytes.length, SEGMENT_HEADER_BYTES);
     const commit = segment.commits[index] as Commit;
-    this.disk.file(segment.path)?.flip(start + random.int(0, commit.bytes.length - 1));
+    this.disk.file(segment.path)?.flip(bytesUpTo(segment, index) + random.int(0, commit.bytes.length - 1));
     this.#note(`bit rot in ${commit.first}`);
-    return commit.first;
+    return true;
   }
 
   /** Puts files in the place of all that is there. */
@@ -259,10 +252,9 @@ export class Server {
   }
 
   #read(): ReadSegment[] {
-    const files = [...this.disk.filesBelow(this.#clog)].map(
-      ([path, file]) => [join(this.#clog, path), file.bytes] as const,
-    );
-    return readSegments(files, this.#options.history);
+    const files = Array.from(this.disk.filesBelow(this.#clog));
+    const read = files.map(([path, { bytes }]) => [join(this.#clog, path), bytes] as const);
+    return readSegments(read, this.#options.history);
   }
 
   /**
@@ -273,11 +265,7 @@ export class Server {
   boot(): string | null {
     this.disk.mkdir(this.#clog);
     const segments = this.#read();
-    for (let last = segments.at(-1); last && !last.compressed && last.plainBytes <= SEGMENT_HEADER_BYTES; ) {
-      this.disk.remove(last.path);
-      segments.pop();
-      last = segments.at(-1);
-    }
+    for (const path of dropEmptyEnd(segments)) this.disk.remove(path);
     const opened = openAsEngine(segments, { snapshots: this.#snapshots.complete() });
     if ('refusal' in opened) {
       this.#note(`refuses to start: ${opened.refusal}`);
@@ -287,12 +275,7 @@ export class Server {
     this.#snapshots.invalidateAfter(tip);
     this.tip = tip;
     this.#epoch = tip === null ? 0n : epochOf(tip);
-    this.#segments = segments.map(({ tx, path, compressed, commits }) => ({
-      tx,
-      path,
-      compressed,
-      commits: commits.length,
-    }));
+    this.#segments = segments.map((segment) => ({ ...segment, commits: segment.commits.length }));
     const last = segments.at(-1);
     const garbage = last === undefined ? 0 : last.plainBytes - last.validBytes;
     this.#needsSegment = last === undefined || last.compressed || garbage >= SHORT_TAIL_BYTES;
