@@ -1,6 +1,7 @@
 /** What a restore of a whole server data directory says at its end. */
 import type { Micros } from '../core/types.ts';
 import type { ReplicaReport, ServerRestoreReport } from '../restore/server/server-report.ts';
+import { formatPointLines } from './restore-point.ts';
 import { formatBase, formatPoint, reportDocument } from './restore-summary.ts';
 import { ageSeconds, counted, humanAge, humanBytes, humanDuration, humanTime, isoTime } from './units.ts';
 
@@ -23,7 +24,13 @@ function formatImage({ image }: ServerRestoreOutcome, now: Micros): string {
 }
 
 const formatReplica = (replica: ReplicaReport, now: Micros): string =>
-  `  replica ${replica.replicaId.toString().padEnd(4)} transaction ${formatPoint(replica, now)}\n               ${formatBase(replica)}`;
+  `  replica ${replica.replicaId.toString().padEnd(4)} transaction ${[
+    formatPoint(replica, now),
+    ...formatPointLines(replica.point)
+      .slice(1)
+      .map((line) => line.trim()),
+    formatBase(replica),
+  ].join(`\n${' '.repeat(15)}`)}`;
 
 /** Lines for people, without a newline at the end. */
 export function formatServerRestore(outcome: ServerRestoreOutcome, now: Micros): string {
@@ -33,6 +40,8 @@ export function formatServerRestore(outcome: ServerRestoreOutcome, now: Micros):
   const lines = [
     `${outcome.outcome === 'planned' ? 'would restore' : 'restored'} ${target}, a whole server data directory`,
     `  from         ${source}, images of generation ${image?.generation ?? 'unknown'}`,
+    // All databases were asked for the same.
+    ...formatPointLines(replicas[0]?.point ?? null).slice(0, 1),
     formatImage(outcome, now),
     ...replicas.map((replica) => formatReplica(replica, now)),
     ...missing.map(({ replicaId, reason }) => `  replica ${replicaId.toString().padEnd(4)} NOT RESTORED: ${reason}`),

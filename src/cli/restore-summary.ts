@@ -1,6 +1,8 @@
 /** What a restore says at its end. */
 import type { Micros } from '../core/types.ts';
 import type { RestoreReport } from '../restore/restore.ts';
+import type { PlanSummary } from '../restore/restore-report.ts';
+import { formatPointLines, pointDocument } from './restore-point.ts';
 import { ageSeconds, counted, humanAge, humanBytes, humanDuration, humanTime, isoTime } from './units.ts';
 
 export interface RestoreOutcome extends RestoreReport {
@@ -29,23 +31,50 @@ export function formatBase({ snapshot, segments, plan }: RestoreReport): string 
   return `${base}; ${counted(segments, 'segment')} of the log`;
 }
 
+/**
+ * What a store and a disk of a small machine give: a restore reads, checks and writes so many bytes a second at the least.
+ * Assumed: a dry run measures nothing.
+ */
+const ASSUMED_BYTES_PER_SECOND = 100_000_000;
+
+const workOf = ({ logBytes, snapshot }: PlanSummary): number => logBytes + (snapshot?.plainBytes ?? 0);
+
+const expectedMs = (plan: PlanSummary): number => (workOf(plan) * 1000) / ASSUMED_BYTES_PER_SECOND;
+
+/** What a plan costs: objects and bytes by level, what is written, and how long that may take. */
+export function formatWork(plan: PlanSummary): string[] {
+  const { levels, snapshot, plainBytesMin, segments } = plan;
+  const each = levels.map(
+    ({ level, objects, bytes }) => `  level ${level}      ${counted(objects, 'object')}, ${humanBytes(bytes)}`,
+  );
+  const from =
+    snapshot &&
+    `  snapshot     ${snapshot.tx} of generation ${snapshot.generation}, ${humanBytes(snapshot.plainBytes)}`;
+  return [
+    ...(from === null ? [] : [from]),
+    ...each,
+    `  size         about ${humanBytes(workOf(plan))} to fetch and check`,
+    `  to write     ${humanBytes(plainBytesMin)} at the least: ${counted(segments, 'segment')}${snapshot === null ? '' : ' and the snapshot'}`,
+    `  time         about ${humanDuration(expectedMs(plan))}, at an assumed ${humanBytes(ASSUMED_BYTES_PER_SECOND)}/s`,
+  ];
+}
+
 /** Lines for people, without a newline at the end. */
 export function formatRestore(outcome: RestoreOutcome, now: Micros): string {
   const { source, target, generation, plainBytes, fetchedBytes, durationMs, plan } = outcome;
   const point = `  transaction  ${formatPoint(outcome, now)}`;
   const from = `  from         ${source}, generation ${generation ?? 'unknown'}`;
   const base = `  made of      ${formatBase(outcome)}`;
+  const asked = formatPointLines(outcome.point);
   switch (outcome.outcome) {
     case 'exists':
       return `${target} already holds a database: nothing was restored`;
     case 'planned': {
-      const bytes = (plan?.logBytes ?? 0) + (plan?.snapshot?.plainBytes ?? 0);
-      const size = `  size         about ${humanBytes(bytes)} to fetch and check`;
-      return [`would restore ${target}`, point, from, base, size].join('\n');
+      return [`would restore ${target}`, point, ...asked, from, base, ...(plan ? formatWork(plan) : [])].join('\n');
     }
     case 'restored': {
       const bytes = `  written      ${humanBytes(plainBytes)}, verified, in ${humanDuration(durationMs)}${rate(plainBytes, durationMs)}; ${humanBytes(fetchedBytes)} fetched`;
-      return [`restored ${target}`, point, from, base, bytes].join('\n');
+      return [`restored ${target}`, point, ...asked, from, base, bytes].join('\n');
     }
   }
 }
@@ -74,11 +103,17 @@ export function reportDocument(report: RestoreReport, now: Micros): Record<strin
     fetchedBytes: report.fetchedBytes,
     durationMs: Math.round(durationMs),
     warnings: report.warnings,
+    point: pointDocument(report.point),
     plan: plan && {
+      snapshotGeneration: plan.snapshot?.generation ?? null,
       snapshotObjects: plan.snapshot?.objects ?? null,
       snapshotPlainBytes: plan.snapshot?.plainBytes ?? null,
       logObjects: plan.logObjects,
       logBytes: plan.logBytes,
+      levels: plan.levels,
+      plainBytesMin: plan.plainBytesMin,
+      expectedSeconds: Math.round(expectedMs(plan)) / 1000,
+      assumedBytesPerSecond: ASSUMED_BYTES_PER_SECOND,
       otherLines: plan.abandoned.map(({ generation, databaseIdentity, last }) => ({
         generation,
         databaseIdentity,

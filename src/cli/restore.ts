@@ -21,6 +21,7 @@ import { isUrl } from './places.ts';
 import { ProgressDisplay } from './progress.ts';
 import { parseMode, parseOwnerId } from './restore-owner.ts';
 import { parseReplicaIdFlag, placeOfDirectory, placeOfUrl, type RestorePlace } from './restore-place.ts';
+import { parsePoint } from './restore-point.ts';
 import { formatServerRestore, serverRestoreDocument } from './restore-server-summary.ts';
 import { formatRestore, restoreDocument } from './restore-summary.ts';
 import { loadForCommand, openSessionLog, type Session } from './session.ts';
@@ -28,6 +29,9 @@ import { loadForCommand, openSessionLog, type Session } from './session.ts';
 interface Flags {
   readonly config?: string;
   readonly o?: string;
+  readonly tx?: string;
+  readonly timestamp?: string;
+  readonly beforeReducer?: string;
   readonly generation?: string;
   readonly replicaId?: string;
   readonly partial?: true;
@@ -48,10 +52,10 @@ const PARALLELISM_MAX = 64;
 
 const facts: CommandFacts = {
   name: 'restore',
-  summary: 'Restore the newest recovery point of a database or a whole server.',
+  summary: 'Restore a database or a whole server, to its newest or another recovery point.',
   usage: '[flags] DB_DIR | URL',
-  description: `Restores a database, or a whole server data directory with all of its databases, to the newest recovery point and
-proves every byte of it on the way. The directory appears whole or not at all; a directory that holds anything is never
+  description: `Restores a database, or a whole server data directory with all of its databases, to the newest recovery point, or the
+one that is asked for, and proves every byte of it on the way. The directory appears whole or not at all; a directory that holds anything is never
 touched. Stop the server first.
 
 DB_DIR is a path in the configuration, or a replica directory in one: it is restored there, or into -o. With several
@@ -61,6 +65,10 @@ URL is a destination, s3://bucket/prefix or file:///path: it is restored into -o
 A whole server comes back as its newest image (metadata.toml, config.toml, control-db, programs, extra files) whose
 databases can all be restored, and each database to its own newest point. A server's signing keys lie outside of its
 data directory by default: without the same keys, clients must log in anew.
+
+-timestamp goes by the server's own clock, -tx by transactions, which are never split from their commit; both mean the
+same commit whatever objects the store holds. Of a whole server each database ends with its own last commit not later
+than TIME, and the files are those of the newest image not later than TIME.
 
 What is written belongs to whom the target belongs, or the directory above it, with the same mode; never writable for
 everybody. -uid, -gid and -mode say otherwise. Files of an image keep the modes that they had.
@@ -75,6 +83,11 @@ Exit codes: 0 restored, 2 usage or configuration, 10 no backup there, 14 corrupt
     ],
     ['stdb-replicate restore -o /stdb/data s3://my-backups/server-0', 'a whole server data directory'],
     ['stdb-replicate restore -replica-id 3 -o /tmp/three s3://my-backups/server-0', 'one database of a server'],
+    [
+      'stdb-replicate restore -timestamp "2026-11-21 07:40 +01:00" -o /tmp/then s3://my-backups/game-0',
+      'as it was at that time',
+    ],
+    ['stdb-replicate restore -before-reducer wipe -o /tmp/saved s3://my-backups/game-0', 'just before a mistake'],
     ['stdb-replicate restore -dry-run -o /tmp/try s3://my-backups/game-0', 'what would be restored?'],
   ],
 };
@@ -82,6 +95,15 @@ Exit codes: 0 restored, 2 usage or configuration, 10 no backup there, 14 corrupt
 const flagOptions = (): Option[] => [
   new Option('-o <DIR>', 'Restore into this directory. It must be absent or empty.'),
   configFileOption(),
+  new Option('--tx <N>', 'Restore the state after this transaction. N must be the last one of a commit.'),
+  new Option(
+    '--timestamp <TIME>',
+    'Restore what the server had committed by then: 2026-11-21T07:40:10Z, "2026-11-21 07:40 Europe/Berlin", "5m ago".',
+  ),
+  new Option(
+    '--before-reducer <NAME>',
+    'Restore the state just before the newest commit that begins with a call of this reducer.',
+  ),
   new Option(
     '--generation <G>',
     'Restore the line that ends with this generation: its name, or its number. Of a whole server: that of its images.',
@@ -146,6 +168,7 @@ export function restoreCommand(session: Session): Command {
     checkPositionals(command, { min: 1, max: 1, what: 'DB_DIR or URL' });
     const mode = parseChoice('progress', flags.progress, PROGRESS_MODES);
     const parallelism = parseCount('parallelism', flags.parallelism, { min: 1, max: PARALLELISM_MAX });
+    const point = parsePoint(flags, { now: systemClock.now() });
     const giveUpAfterMs = parseDurationFlag('give-up-after', flags.giveUpAfter);
     const ownership = {
       uid: parseOwnerId('uid', flags.uid),
@@ -169,6 +192,7 @@ export function restoreCommand(session: Session): Command {
           dryRun: flags.dryRun ?? false,
           ifDatabaseAbsent: flags.ifDbNotExists ?? false,
           generation: flags.generation,
+          point,
           parallelism,
           memoryBytes: config.memoryBytes,
           requestTimeoutMs: config.requestTimeoutMs,

@@ -9,6 +9,7 @@ import type { ReplicaClient } from '../replica/replica-client.ts';
 import { prefixedClient } from '../replica/wrap/prefixed.ts';
 import { databaseExists } from '../restore/database-exists.ts';
 import type { OwnershipWish } from '../restore/ownership.ts';
+import type { PointRequest } from '../restore/point-request.ts';
 import { type RestoreProgress, type RestoreReport, restore } from '../restore/restore.ts';
 import { makeReport } from '../restore/restore-report.ts';
 import { readKind, requireServer } from '../restore/server/read-server-store.ts';
@@ -34,6 +35,8 @@ export interface RestoreCommandOptions {
   readonly ifDatabaseAbsent: boolean;
   /** Another line than the head's: a generation's name or number; of a whole server, that of its images. */
   readonly generation?: string | undefined;
+  /** Where to end; default: the newest recovery point. Of a whole server only a time. */
+  readonly point?: PointRequest | undefined;
   /** Requests at once. */
   readonly parallelism: number;
   readonly memoryBytes: number;
@@ -90,6 +93,14 @@ function existing(source: string): RestoreCommandReport {
   return { kind: 'database', source, ...makeReport(null, facts) };
 }
 
+/** @throws UsageError */
+function requireTime(point: PointRequest | undefined): void {
+  if (point === undefined || point.kind === 'timestamp') return;
+  throw new UsageError(`-${point.kind} is for a single database, and this is the backup of a whole server`, {
+    hint: 'Give -replica-id N for one database of it, or -timestamp TIME, which means a point of each.',
+  });
+}
+
 async function restoreFrom(
   client: ReplicaClient,
   options: RestoreCommandOptions & { readonly clock: Clock },
@@ -98,6 +109,7 @@ async function restoreFrom(
   const kind = await readKind({ client, signal });
   const common = { ...rest, signal, budget: new ByteBudget(memoryBytes) };
   if (replicaId === undefined && kind === 'server') {
+    requireTime(options.point);
     const clientAt = (prefix: string): ReplicaClient => prefixedClient(client, prefix);
     const report = await restoreServer({ ...common, client, clientAt, partial });
     return { kind, ...report, source: client.url };

@@ -1,5 +1,11 @@
 /** Finds the image that a server is rebuilt from, and a plan for each of its databases: reads what the choice asks for. */
-import { CorruptionError, NoBackupError, type ReplicateError, UnrecoverablePointError } from '../../core/errors.ts';
+import {
+  assert,
+  CorruptionError,
+  NoBackupError,
+  type ReplicateError,
+  UnrecoverablePointError,
+} from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import { decodeImageManifest, IMAGE_MANIFEST_BYTES_MAX, type ImageManifest } from '../../layout/image-manifest.ts';
 import { formatTimestamp } from '../../layout/time.ts';
@@ -8,6 +14,7 @@ import { DatabaseRestore } from '../database-restore.ts';
 import type { FetchOptions } from '../fetch-parts.ts';
 import { isUnusable } from '../follow-plan.ts';
 import type { RestorePlan } from '../plan-types.ts';
+import type { PointRequest } from '../point-request.ts';
 import type { ProgressMeter } from '../progress-meter.ts';
 import { readOrNull } from '../read-store.ts';
 import { type PlanFacts, planFacts } from '../restore-report.ts';
@@ -24,6 +31,8 @@ export interface PlanServerOptions {
   readonly openReplica: (replicaId: bigint) => { readonly fetch: FetchOptions; readonly progress: ProgressMeter };
   /** Of the images: another line than the head's. */
   readonly generation?: string | undefined;
+  /** Of each database; and the image is the newest one at or before it. Default: the newest. */
+  readonly point?: PointRequest | undefined;
   readonly partial: boolean;
   /** Told of each plan, once. */
   readonly onPlan?: (replicaId: bigint, plan: RestorePlan) => void;
@@ -71,7 +80,7 @@ export class ServerPlanner {
     const { fetch, log, partial } = this.#options;
     const view = (this.#view ??= await readServerStore({ ...fetch, log }));
     if (view.images.size === 0) await this.#requireNothing();
-    const images = imagesOfLine(view, { ...this.#options, source: this.#options.root.url });
+    const images = this.#notLater(imagesOfLine(view, { ...this.#options, source: this.#options.root.url }));
     for (;;) {
       const known = { known: this.#known, replicas: this.#states };
       const choice = chooseImage({ images, ...known, partial });
@@ -90,6 +99,23 @@ export class ServerPlanner {
           throw this.#noneError(choice.passedOver);
       }
     }
+  }
+
+  /** @throws UnrecoverablePointError where all images are later than the asked time */
+  #notLater(images: readonly ListedImage[]): readonly ListedImage[] {
+    const { point } = this.#options;
+    if (point === undefined) return images;
+    assert(point.kind === 'timestamp', 'a whole server has no transactions of its own');
+    const found = images.filter(({ image }) => image.time <= point.time);
+    const first = images.at(-1);
+    if (found.length > 0 || first === undefined) return found;
+    throw new UnrecoverablePointError(
+      `there is no image of the server data directory at or before ${formatTimestamp(point.time)}: the first one is of ${formatTimestamp(first.image.time)}`,
+      {
+        hint: 'Give -timestamp that time or a later one. Single databases are restored to earlier times with -replica-id.',
+        facts: { image: first.image.name },
+      },
+    );
   }
 
   /** Databases without an image are no empty place: a server must not be started as if they had never been. */
@@ -144,9 +170,9 @@ export class ServerPlanner {
   }
 
   async #planReplica(replicaId: bigint): Promise<void> {
-    const { openReplica, log, onPlan } = this.#options;
+    const { openReplica, log, onPlan, point } = this.#options;
     const { fetch, progress } = openReplica(replicaId);
-    const database = new DatabaseRestore({ fetch, progress, log: log.child({ replica: replicaId.toString() }) });
+    const database = new DatabaseRestore({ fetch, progress, point, log: log.child({ replica: replicaId.toString() }) });
     try {
       const plan = await database.plan();
       onPlan?.(replicaId, plan);

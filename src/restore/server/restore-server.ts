@@ -65,7 +65,7 @@ class ServerRun {
   readonly #warnings: string[] = [];
 
   constructor(options: RestoreServerOptions, system: TargetSystem) {
-    const { client, clientAt, generation, partial = false, log, clock } = options;
+    const { client, clientAt, generation, point, partial = false, log, clock } = options;
     this.#options = options;
     this.#system = system;
     this.#begin = clock.monotonic();
@@ -79,6 +79,7 @@ class ServerRun {
         return { progress, fetch: this.#fetchFrom(clientAt(replicaPrefix(replicaId)), progress) };
       },
       generation,
+      point,
       partial,
       log,
       warn: (message) => this.#warn(message),
@@ -128,7 +129,8 @@ class ServerRun {
     outcome: RestoreReport['outcome'],
     { replicaId, summary, progress, database }: PlannedReplica,
   ): ReplicaReport {
-    const facts = { outcome, fetchedBytes: progress.fetchedBytes, durationMs: 0, warnings: database.warnings };
+    const { warnings, point } = database;
+    const facts = { outcome, fetchedBytes: progress.fetchedBytes, durationMs: 0, warnings, point };
     return { replicaId, ...makeReport(summary, facts) };
   }
 
