@@ -36,9 +36,18 @@ export interface Plan {
   readonly rot: boolean;
 }
 
+/** Where a store knows no conditions only order in time keeps writers apart: one of them at a time, and none frozen. */
+const ADVISORY = {
+  conditional: 'none',
+  rivals: false,
+  clones: false,
+  strangers: false,
+  freezes: false,
+} as const satisfies Partial<Plan>;
+
 export function makePlan(random: Random, { actions }: { actions: number }): Plan {
   const some = (probability: number): boolean => random.chance(probability);
-  return {
+  const plan: Plan = {
     actions,
     paceMs: random.pick([15, 150, 1_000, 8_000]),
     intervalMs: random.pick([100, 1_000]),
@@ -64,4 +73,5 @@ export function makePlan(random: Random, { actions }: { actions: number }): Plan
     restores: some(0.3),
     rot: some(0.1),
   };
+  return some(0.08) ? { ...plan, ...ADVISORY } : plan;
 }
