@@ -107,11 +107,17 @@ async function readSnapshot(directory: string, name: string): Promise<RecordedSn
 const namesIn = async (directory: string): Promise<string[]> =>
   (await readdir(directory).catch(() => [])).toSorted((a, b) => (a < b ? -1 : 1));
 
-export async function readDatabase(directory: string): Promise<RecordedDatabase> {
+/** The log alone, ascending: also of a directory that grows meanwhile. */
+export async function readSegments(directory: string): Promise<RecordedSegment[]> {
   const segments: RecordedSegment[] = [];
   for (const name of await namesIn(join(directory, 'clog'))) {
     if (/^\d{20}\.stdb\.log$/.test(name)) segments.push(await readSegment(directory, name));
   }
+  return segments;
+}
+
+export async function readDatabase(directory: string): Promise<RecordedDatabase> {
+  const segments = await readSegments(directory);
   const snapshots: RecordedSnapshot[] = [];
   const names = await namesIn(join(directory, 'snapshots'));
   for (const name of names) {
