@@ -17,7 +17,7 @@ import { listSegments, type SegmentEntry } from '../spacetimedb/segments.ts';
 import type { CommitRun, TailPosition } from './commit-run.ts';
 import { brokenBefore, requireSameHistory, vanished } from './log-breaks.ts';
 import { DAMAGE_HINT, LogDamagedError } from './log-damage.ts';
-import { afterRun, isBad, isRun, readRun, type Stall } from './read-run.ts';
+import { afterRun, isBad, isRun, isWrittenOver, readRun, type Stall } from './read-run.ts';
 import { SegmentWatch } from './segment-watch.ts';
 
 export interface LogTailerOptions {
@@ -63,7 +63,7 @@ export class LogTailer implements AsyncDisposable {
     if (reader === null) return true;
     const named = await this.#facts(reader.path);
     if (named === null || named.inode !== reader.inode) return true;
-    if (named.size !== this.#seenSize) return true;
+    if (named.size !== this.#seenSize || (await isWrittenOver(reader, this.#stall))) return true;
     const { nextTx } = this.#position;
     const successor = await this.#facts(reader.siblingPath(nextTx));
     if (successor === null || nextTx === reader.tx || successor.size <= SEGMENT_HEADER_BYTES) return false;

@@ -119,6 +119,13 @@ function makeRun(reader: SegmentReader, from: TailPosition, { scanner, parts, in
   };
 }
 
+/** Whether something stands now where only zeros did: a preallocated segment never changes its size. */
+export async function isWrittenOver(reader: SegmentReader, stall: Stall | null): Promise<boolean> {
+  if (stall?.kind !== 'zero' || reader.version === null) return false;
+  const header = await reader.read(stall.at, COMMIT_HEADER_BYTES[reader.version]);
+  return header.some((byte) => byte !== 0);
+}
+
 /** Where reading goes on after `run`. */
 export const afterRun = (run: CommitRun): TailPosition => ({
   segment: run.segment,
