@@ -15,6 +15,7 @@ import {
 } from '../vectors/vectors.ts';
 import type { RecordedCommit, RecordedDatabase, RecordedSegment } from './recorded-database.ts';
 
+/** A line of a store, by what it must give back. */
 export interface DueLine {
   /** Null: the head's line; else a generation's number. */
   readonly generation: string | null;
@@ -193,10 +194,19 @@ export function keptByEngine({ vector }: DataSet): number | null {
   return most < 0 ? null : most;
 }
 
+/** What looks like a commit may be what a crash left. */
+const isWhole = ({ bytes }: RecordedCommit): boolean =>
+  crc32c(bytes.subarray(0, -4)) === bytes.readUInt32LE(bytes.byteLength - 4);
+
 /** What of a source belongs to a line: as a restore must give it back. */
-export function dueOf(source: RecordedDatabase, { from, last, snapshot }: DueLine): RecordedDatabase {
+export function dueOf(
+  source: RecordedDatabase,
+  { from, last, snapshot }: Pick<DueLine, 'from' | 'last' | 'snapshot'>,
+): RecordedDatabase {
   const segments = source.segments.flatMap((segment): RecordedSegment[] => {
-    const commits = segment.commits.filter((commit) => commit.firstTx >= from && commit.lastTx <= last);
+    const commits = segment.commits.filter(
+      (commit) => isWhole(commit) && commit.firstTx >= from && commit.lastTx <= last,
+    );
     const first = commits[0]?.firstTx;
     if (first === undefined || segment.firstTx > last) return [];
     return [segmentOf(segment.header, first, commits)];

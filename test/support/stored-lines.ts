@@ -69,7 +69,8 @@ export class StoredLines {
       faults.push(`${name} branches off at ${parent.tx} (${parentCrc}), but that line ends at ${end}`);
     }
     for (;;) {
-      const next = (commits.at(-1)?.lastTx ?? -1n) + 1n;
+      // A line without a parent begins where its log did.
+      const next = (commits.at(-1)?.lastTx ?? (objects[0]?.first ?? 0n) - 1n) + 1n;
       if (until !== null && next > until) break;
       const prev = crcOf(commits.at(-1));
       const candidates = objects.filter((object) => object.first === next && object.prev === prev);
