@@ -88,7 +88,7 @@ interface Case {
 function pickCase(random: Random, line: readonly ModelCommit[]): Case {
   const commit = random.pick(line);
   if (random.chance(0.2)) return { point: undefined, expected: line.at(-1) as ModelCommit };
-  if (random.chance(0.5)) return { point: { kind: 'tx', tx: commit.last }, expected: commit };
+  if (random.chance(0.5) || commit.time === 0n) return { point: { kind: 'tx', tx: commit.last }, expected: commit };
   const time = micros(commit.time + BigInt(random.int(0, 2)));
   return { point: { kind: 'timestamp', time }, expected: lastNotLater(line, time) as ModelCommit };
 }

@@ -78,6 +78,17 @@ export class PointErrors {
     return pointInHole(`${where}, and ${why}`, nearest, { facts, cause: this.#damage() });
   }
 
+  /** @param first the first commit that has a time; null where none has */
+  beforeTimes(first: PointCommit | null): Error {
+    const { generation } = this.#context;
+    const after = first && { tx: first.last, time: first.time };
+    const nearest = { before: null, after };
+    if (after === null) return noSuchPoint(`no commit of generation ${generation} has a time`, nearest, { generation });
+    return noSuchPoint(`the time lies before the first commit of generation ${generation} that has one`, nearest, {
+      generation,
+    });
+  }
+
   withinCommit(tx: TxOffset, { first, last }: PointCommit, run: LineRun): Error {
     const isFirst = first === 0n || first <= run.first;
     const before = isFirst

@@ -8,6 +8,7 @@
 import type { TimedPosition } from '../core/status.ts';
 import { type Micros, micros, type TxOffset } from '../core/types.ts';
 import type { GenerationName } from '../layout/keys.ts';
+import { TIME_MIN } from '../layout/time.ts';
 import type { LineStep } from '../layout/walk-line.ts';
 import type { FetchOptions } from './fetch-parts.ts';
 import { isUnusable } from './follow-plan.ts';
@@ -97,7 +98,7 @@ class PointSearch {
       case 'tx':
         return await this.#byTx(request.tx);
       case 'timestamp':
-        return await this.#byTime(request.time);
+        return this.#requireTimed(await this.#byTime(request.time));
       case 'before-reducer':
         return await this.#beforeReducer(request.reducer);
     }
@@ -144,6 +145,12 @@ class PointSearch {
       }
     }
     return await this.#end();
+  }
+
+  /** A commit without a time, before any that has one, cannot be said to be not later. The engine's own first one is such. */
+  #requireTimed(found: ResolvedPoint | null): ResolvedPoint | null {
+    if (found !== null && found.target.time <= TIME_MIN) throw this.#errors.beforeTimes(found.next);
+    return found;
   }
 
   /** Whether even the commit that only the manifest holds is later; null where the manifest had to be read first. */

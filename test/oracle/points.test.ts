@@ -140,7 +140,8 @@ test(
     }
     for (let count = 0; count < TIMES; count += 1) {
       const line = random.pick(lines);
-      const timed = line.commits.slice(FIRST_SNAPSHOT + 1).filter(({ time }) => time > 0n);
+      // A time before the first commit that has one is no point.
+      const timed = line.commits.filter((_, index) => (line.commits[index - 1]?.time ?? 0n) > 0n);
       const time = micros(random.pick(timed).time + BigInt(random.int(-1, 200)));
       const next = line.commits.findIndex((commit) => commit.time > time);
       const commit = line.commits.at(next < 0 ? -1 : next - 1);

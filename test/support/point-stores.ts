@@ -144,8 +144,9 @@ async function putSnapshots(
   }
 }
 
-/** What a restore to `time` must end with; null where the line begins later. */
+/** What a restore to `time` must end with; null where the line begins later, or has no time yet. */
 export function lastNotLater(line: readonly ModelCommit[], time: bigint): ModelCommit | null {
   const index = line.findIndex((commit) => commit.time > time);
-  return (index < 0 ? line.at(-1) : line[index - 1]) ?? null;
+  const last = (index < 0 ? line.at(-1) : line[index - 1]) ?? null;
+  return last !== null && last.time > 0n ? last : null;
 }
