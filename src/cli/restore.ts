@@ -21,6 +21,7 @@ import { isUrl } from './places.ts';
 import { ProgressDisplay } from './progress.ts';
 import { parseMode, parseOwnerId } from './restore-owner.ts';
 import { parseReplicaIdFlag, placeOfDirectory, placeOfUrl, type RestorePlace } from './restore-place.ts';
+import { followFor } from './restore-follow.ts';
 import { parsePoint } from './restore-point.ts';
 import { formatServerRestore, serverRestoreDocument } from './restore-server-summary.ts';
 import { formatRestore, restoreDocument } from './restore-summary.ts';
@@ -45,6 +46,8 @@ interface Flags {
   readonly json?: true;
   readonly progress: string;
   readonly giveUpAfter: string;
+  readonly follow?: true;
+  readonly interval?: string;
 }
 
 const PROGRESS_MODES = ['auto', 'plain', 'json', 'none'] as const;
@@ -69,6 +72,10 @@ data directory by default: without the same keys, clients must log in anew.
 -timestamp goes by the server's own clock, -tx by transactions, which are never split from their commit; both mean the
 same commit whatever objects the store holds. Of a whole server each database ends with its own last commit not later
 than TIME, and the files are those of the newest image not later than TIME.
+
+-follow keeps the directory up to date with the backup until SIGTERM or SIGINT, which leave it as one that a server
+opens. It goes on with a directory that an earlier -follow, or a restore to the newest point, has left. Servers are kept
+out meanwhile by the lock that they take themselves. Where the backup's line leaves the directory behind, it stops (15).
 
 What is written belongs to whom the target belongs, or the directory above it, with the same mode; never writable for
 everybody. -uid, -gid and -mode say otherwise. Files of an image keep the modes that they had.
@@ -133,6 +140,8 @@ const flagOptions = (): Option[] => [
     'Progress on stderr; auto is a bar on a terminal, a line now and then elsewhere.',
   ).default('auto'),
   new Option('--json', 'Print the result as one JSON document on stdout.'),
+  new Option('--follow', 'Then keep the directory up to date, as a standby, until a signal ends it.'),
+  new Option('--interval <DURATION>', 'With -follow: how often the store is asked what is new. Default: 1s.'),
 ];
 
 interface Place extends RestorePlace {
@@ -177,6 +186,10 @@ export function restoreCommand(session: Session): Command {
     };
     const { config, urls, target, replicaId } = await findPlace(session, command, flags);
     const { io } = session;
+    if (flags.follow || flags.interval !== undefined) {
+      const facts = { urls, target, replicaId, ownership, parallelism, giveUpAfterMs, mode };
+      return await followFor(session, { ...facts, config, hint: helpHint(command), flags });
+    }
     const { runRestore } = await import('../daemon/restore-command.ts');
     using display = new ProgressDisplay({ mode, stream: io.stderr, monotonic: () => systemClock.monotonic() });
     const log = await openSessionLog(session, config, display.stream);

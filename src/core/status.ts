@@ -86,6 +86,33 @@ export interface ServerImageStatus {
   readonly lastError: { readonly code: string; readonly message: string; readonly at: Micros } | null;
 }
 
+/** waiting: the line ends before the standby does, and agrees with it that far. */
+export type StandbyState = 'starting' | 'restoring' | 'following' | 'waiting' | 'stopped';
+
+/** A restored directory that is kept up to date. */
+export interface StandbyStatus {
+  readonly directory: string;
+  /** The destination's URL without secrets. */
+  readonly destination: string;
+  readonly state: StandbyState;
+  /** Whether the destination has answered since the start. */
+  readonly storeAnswered: boolean;
+  /** The line's last generation. */
+  readonly generation: string | null;
+  /** The last commit that is durable in the directory. */
+  readonly position: TimedPosition | null;
+  /** Transactions that are listed and not yet applied. */
+  readonly lagTransactions: number;
+  /** Seconds since the oldest of these was first seen in a listing; 0 when all is applied. */
+  readonly lagSeconds: number;
+  /** When the store was last asked successfully what there is. */
+  readonly lastSuccess: Micros | null;
+  /** Seconds since then, or since the start. */
+  readonly silentSeconds: number;
+  readonly lastError: { readonly code: string; readonly message: string; readonly at: Micros } | null;
+  readonly counters: { readonly logObjects: number; readonly logBytesStored: number };
+}
+
 export interface StoreOperationCounters {
   requests: number;
   errors: number;

@@ -1,5 +1,5 @@
 /** Metrics and health over HTTP. Loaded only where an address is configured: together they cost 11 MB of memory. */
-import type { DatabaseStatus, ServerImageStatus, StoreCounters } from '../core/status.ts';
+import type { DatabaseStatus, ServerImageStatus, StandbyStatus, StoreCounters } from '../core/status.ts';
 import type { LogEvent } from '../observe/event-ring.ts';
 import { type HttpServer, serveHttp } from '../observe/http.ts';
 import { createMetrics } from '../observe/metrics.ts';
@@ -9,6 +9,7 @@ export interface ServeOptions {
   readonly addr: { readonly host: string; readonly port: number };
   readonly databases: () => readonly DatabaseStatus[];
   readonly images: () => readonly ServerImageStatus[];
+  readonly standbys?: () => readonly StandbyStatus[];
   readonly stores: () => readonly StoreCounters[];
   /** The last lines of the log, oldest first. */
   readonly events: () => readonly LogEvent[];
@@ -16,7 +17,15 @@ export interface ServeOptions {
 }
 
 /** @throws ConfigurationError when the address cannot be listened on */
-export function serve({ addr, databases, images, stores, events, version }: ServeOptions): Promise<HttpServer> {
-  const metrics = createMetrics({ version, databases, images, stores, process: readProcessFacts });
-  return serveHttp({ addr, databases, images, events, metrics, version });
+export function serve({
+  addr,
+  databases,
+  images,
+  standbys,
+  stores,
+  events,
+  version,
+}: ServeOptions): Promise<HttpServer> {
+  const metrics = createMetrics({ version, databases, images, standbys, stores, process: readProcessFacts });
+  return serveHttp({ addr, databases, images, standbys, events, metrics, version });
 }

@@ -1,10 +1,13 @@
 /** Whether the service is fit, from what the engines say of themselves. Pure. */
-import type { DatabaseStatus, ServerImageStatus } from '../core/status.ts';
+import type { DatabaseStatus, ServerImageStatus, StandbyStatus } from '../core/status.ts';
 
 /** A lag above this is worth a word; it makes nothing unready, because a restart would not shorten it. */
 export const LAG_DEGRADED_SECONDS = 60;
 /** The same for a server's own files, which are seldom urgent and may be written to for a while. */
 export const IMAGE_LAG_DEGRADED_SECONDS = 300;
+
+/** A standby that has heard nothing of its store for so long may be behind without knowing it. */
+export const SILENT_DEGRADED_SECONDS = 60;
 
 export type Fitness = 'ok' | 'waiting' | 'starting' | 'degraded' | 'stopped';
 
@@ -25,6 +28,11 @@ export interface ServerHealth extends Judgement {
   readonly destination: string;
 }
 
+export interface StandbyHealth extends Judgement {
+  readonly directory: string;
+  readonly destination: string;
+}
+
 export interface Health {
   /** What `/readyz` answers: 200 or 503. */
   readonly ready: boolean;
@@ -32,6 +40,8 @@ export interface Health {
   readonly health: Fitness;
   readonly databases: readonly DatabaseHealth[];
   readonly servers: readonly ServerHealth[];
+  /** Absent where there is none. */
+  readonly standbys?: readonly StandbyHealth[];
 }
 
 /** From best to worst. */
@@ -82,8 +92,29 @@ function judgeImages(status: ServerImageStatus): Judgement {
   return { health: 'ok', reason: null };
 }
 
+function judgeStandby(status: StandbyStatus): Judgement {
+  const { state, storeAnswered, silentSeconds, lagSeconds, lastError } = status;
+  if (state === 'stopped') {
+    return { health: 'stopped', reason: lastError ? `${lastError.code}: ${lastError.message}` : 'it was ended' };
+  }
+  if (state === 'restoring') return { health: 'starting', reason: 'the directory is being restored' };
+  if (!storeAnswered) return { health: 'starting', reason: 'the destination has not answered yet' };
+  if (state === 'waiting') return { health: 'degraded', reason: 'the backup ends before the directory does' };
+  if (silentSeconds > SILENT_DEGRADED_SECONDS) {
+    return { health: 'degraded', reason: `the destination has not answered for ${Math.round(silentSeconds)} s` };
+  }
+  if (lagSeconds > LAG_DEGRADED_SECONDS) {
+    return { health: 'degraded', reason: `${Math.round(lagSeconds)} s of stored commits are not applied yet` };
+  }
+  return { health: 'ok', reason: null };
+}
+
 /** Without anything to judge the service is still starting. */
-export function judgeHealth(statuses: readonly DatabaseStatus[], images: readonly ServerImageStatus[] = []): Health {
+export function judgeHealth(
+  statuses: readonly DatabaseStatus[],
+  images: readonly ServerImageStatus[] = [],
+  standing: readonly StandbyStatus[] = [],
+): Health {
   const databases = statuses.map((status) => ({
     database: status.database,
     destination: status.destination,
@@ -94,8 +125,19 @@ export function judgeHealth(statuses: readonly DatabaseStatus[], images: readonl
     destination: status.destination,
     ...judgeImages(status),
   }));
-  const all = [...databases, ...servers];
+  const standbys = standing.map((status) => ({
+    directory: status.directory,
+    destination: status.destination,
+    ...judgeStandby(status),
+  }));
+  const all = [...databases, ...servers, ...standbys];
   const worst = Math.max(...all.map(({ health }) => ORDER.indexOf(health)), all.length === 0 ? 3 : 0);
   const health = ORDER[worst] ?? 'starting';
-  return { ready: health !== 'starting' && health !== 'stopped', health, databases, servers };
+  return {
+    ready: health !== 'starting' && health !== 'stopped',
+    health,
+    databases,
+    servers,
+    ...(standbys.length === 0 ? {} : { standbys }),
+  };
 }

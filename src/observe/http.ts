@@ -4,7 +4,7 @@ import { Hono } from 'hono';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server } from 'node:http';
 import { ConfigurationError, systemCode } from '../core/errors.ts';
-import type { DatabaseStatus, ServerImageStatus } from '../core/status.ts';
+import type { DatabaseStatus, ServerImageStatus, StandbyStatus } from '../core/status.ts';
 import type { LogEvent } from './event-ring.ts';
 import { judgeHealth } from './health.ts';
 import type { Metrics } from './metrics.ts';
@@ -13,6 +13,7 @@ export interface HttpOptions {
   readonly addr: { readonly host: string; readonly port: number };
   readonly databases: () => readonly DatabaseStatus[];
   readonly images: () => readonly ServerImageStatus[];
+  readonly standbys?: (() => readonly StandbyStatus[]) | undefined;
   /** The last lines of the log, oldest first; without secrets. */
   readonly events: () => readonly LogEvent[];
   readonly metrics: Metrics;
@@ -30,7 +31,7 @@ const CONNECTIONS_MAX = 64;
 const REQUEST_TIMEOUT_MS = 10_000;
 const CLOSE_GRACE_MS = 1_000;
 
-function routes({ databases, images, events, metrics, version }: HttpOptions): Hono {
+function routes({ databases, images, standbys, events, metrics, version }: HttpOptions): Hono {
   const app = new Hono();
   app.get('/', (context) =>
     context.text(
@@ -39,7 +40,7 @@ function routes({ databases, images, events, metrics, version }: HttpOptions): H
   );
   app.get('/livez', (context) => context.text('ok\n'));
   app.get('/readyz', (context) => {
-    const health = judgeHealth(databases(), images());
+    const health = judgeHealth(databases(), images(), standbys?.());
     return context.body(`${JSON.stringify(health, null, 2)}\n`, health.ready ? 200 : 503, {
       'content-type': 'application/json',
       'cache-control': 'no-store',

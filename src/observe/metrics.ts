@@ -7,16 +7,19 @@ import type {
   DatabaseState,
   DatabaseStatus,
   ServerImageStatus,
+  StandbyStatus,
   StoreCounters,
   StoreOperation,
 } from '../core/status.ts';
 import { imageDefinitions } from './image-metrics.ts';
 import { type Labels, type MetricDefinition, registerMetric, type Sample } from './metric-definition.ts';
 import type { ProcessFacts } from './process-facts.ts';
+import { standbyDefinitions } from './standby-metrics.ts';
 
 export interface MetricsSources {
   readonly databases: () => readonly DatabaseStatus[];
   readonly images: () => readonly ServerImageStatus[];
+  readonly standbys?: (() => readonly StandbyStatus[]) | undefined;
   readonly stores: () => readonly StoreCounters[];
   readonly process: () => Promise<ProcessFacts>;
   readonly version: string;
@@ -185,6 +188,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     ...stateDefinitions(sources),
     ...databaseDefinitions(sources),
     ...imageDefinitions(sources),
+    ...(sources.standbys === undefined ? [] : standbyDefinitions(sources.standbys)),
     ...storeDefinitions(sources),
     ...processDefinitions(sources),
   ];

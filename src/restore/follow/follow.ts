@@ -1,0 +1,194 @@
+/**
+ * A standby: restores into a directory, or goes on with what an earlier run left there, and appends what the store gets,
+ * until it is told to end.
+ *
+ * Invariants: what is in the directory is always one that a server opens; it ends with commits of the head's line; no
+ * commit is ever taken back, and none of another history added: then it stops and says so.
+ */
+import type { ByteBudget } from '../../core/byte-budget.ts';
+import type { Clock } from '../../core/clock.ts';
+import { ReplicateError } from '../../core/errors.ts';
+import type { Log } from '../../core/log.ts';
+import type { StandbyStatus } from '../../core/status.ts';
+import { formatPosition, micros } from '../../core/types.ts';
+import type { ReplicaClient } from '../../replica/replica-client.ts';
+import { checkBudget } from '../check-budget.ts';
+import { databaseExists } from '../database-exists.ts';
+import type { FetchOptions } from '../fetch-parts.ts';
+import { UnusableObject } from '../follow-plan.ts';
+import type { OwnershipWish } from '../ownership.ts';
+import { restore, type RestoreProgress, type RestoreReport } from '../restore.ts';
+import { checkTargetOutsideStore } from '../target.ts';
+import type { TargetSystem } from '../target-system.ts';
+import { applyPieces, LeftBehindError } from './apply-pieces.ts';
+import { clearTemporaries } from './clear-temporaries.ts';
+import type { FollowPiece } from './decide.ts';
+import type { LockDirectory } from './directory-lock.ts';
+import { lineLeftBehind, logGone, notOurTail } from './follow-errors.ts';
+import { LineWatch, type Look } from './line-watch.ts';
+import { checkFloor, StandbyLog } from './standby-log.ts';
+import { readStandbyPosition, type StandbyPosition, writeStandbyPosition } from './standby-position.ts';
+import { StandbyMeter } from './standby-meter.ts';
+import { standbySystem } from './standby-system.ts';
+
+/** While the line is behind, all of the store is looked at each time: seldom. */
+const BEHIND_MS = 15_000;
+
+export interface FollowOptions {
+  readonly client: ReplicaClient;
+  /** Absolute: a replica directory that is absent or empty, or a standby's. */
+  readonly directory: string;
+  readonly lock: LockDirectory;
+  /** Between two questions to the store. */
+  readonly intervalMs: number;
+  readonly parallelism: number;
+  readonly budget: ByteBudget;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly ownership?: OwnershipWish;
+  readonly progress?: (progress: RestoreProgress) => void;
+  /** Called once, when a restore into an absent or empty directory is done. */
+  readonly onRestored?: (report: RestoreReport) => void;
+}
+
+export class Standby {
+  readonly #options: FollowOptions;
+  readonly #meter: StandbyMeter;
+  /** Whether there is a directory to be ended well. */
+  #stands = false;
+
+  constructor(options: FollowOptions) {
+    this.#options = options;
+    this.#meter = new StandbyMeter(options);
+  }
+
+  status(): StandbyStatus {
+    return this.#meter.status();
+  }
+
+  /**
+   * Runs until `signal` is aborted, which is its good end once there is a standby; before that its reason is thrown, and
+   * nothing is left.
+   *
+   * @throws UnrecoverablePointError when the line left the standby behind; CorruptionError, TargetInUseError,
+   * LocalFileError, and what `restore` throws
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#run(signal);
+    } catch (error) {
+      if (this.#stands && signal.aborted && error === signal.reason) return;
+      if (error instanceof ReplicateError) this.#meter.failed(error);
+      throw error;
+    } finally {
+      this.#meter.enter('stopped');
+    }
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { directory, client, budget, lock: lockDirectory, log, onRestored } = this.#options;
+    checkBudget(budget);
+    await checkTargetOutsideStore(directory, client.url);
+    if (!(await databaseExists(directory))) {
+      this.#meter.enter('restoring');
+      onRestored?.(await restore({ ...this.#options, target: directory, signal }));
+    }
+    await using lock = await lockDirectory(directory);
+    await clearTemporaries(directory);
+    const system = await standbySystem(directory);
+    const floor = await readStandbyPosition(directory);
+    await using standbyLog = await StandbyLog.open({ directory, system, signal });
+    checkFloor(standbyLog.position, floor, directory);
+    if (floor === null && standbyLog.tail !== null) throw notOurTail(directory, standbyLog.tail);
+    this.#stands = true;
+    log.info('standing by', { directory, position: formatPosition(standbyLog.position) });
+    await new Following(this.#options, { lock, system, standbyLog, floor, meter: this.#meter }).run(signal);
+  }
+}
+
+interface FollowingParts {
+  readonly lock: Awaited<ReturnType<LockDirectory>>;
+  readonly system: TargetSystem;
+  readonly standbyLog: StandbyLog;
+  readonly floor: StandbyPosition | null;
+  readonly meter: StandbyMeter;
+}
+
+class Following {
+  readonly #options: FollowOptions;
+  readonly #parts: FollowingParts;
+  readonly #watch: LineWatch;
+  /** Of the log's last commit, where it is known which object it came from. */
+  #known: StandbyPosition | null;
+
+  constructor(options: FollowOptions, parts: FollowingParts) {
+    const { standbyLog, floor } = parts;
+    this.#options = options;
+    this.#parts = parts;
+    this.#watch = new LineWatch({ ...options, endAt: (tx) => standbyLog.endAt(tx) });
+    // A longer log than what was noted may end in another segment.
+    this.#known = floor?.tx === standbyLog.position.tx ? floor : null;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, intervalMs } = this.#options;
+    const { meter, standbyLog } = this.#parts;
+    meter.reached({ ...standbyLog.position, time: this.#known?.time ?? micros(0n) });
+    for (;;) {
+      signal.throwIfAborted();
+      const { tx, crc } = standbyLog.position;
+      const known = this.#known;
+      const look = await this.#watch.look(
+        { tx, crc, generation: known?.generation ?? null, segment: known?.segment ?? null },
+        signal,
+      );
+      meter.looked({ newest: this.#watch.newest, generation: this.#watch.generation });
+      if (look.kind === 'apply') {
+        await this.#apply(look.pieces, signal);
+        continue;
+      }
+      this.#judge(look);
+      await clock.sleep(look.behind ? Math.max(intervalMs, BEHIND_MS) : intervalMs, { signal });
+    }
+  }
+
+  /** @throws where there is nothing to wait for */
+  #judge(look: Exclude<Look, { kind: 'apply' }>): asserts look is Extract<Look, { kind: 'wait' }> {
+    const { directory, client } = this.#options;
+    const { standbyLog, meter } = this.#parts;
+    const facts = { directory, url: client.url, position: standbyLog.position };
+    if (look.kind === 'fork') throw lineLeftBehind({ ...facts, common: look.common });
+    if (look.kind === 'gap') throw logGone({ ...facts, ...look });
+    meter.waits(look);
+  }
+
+  async #apply(pieces: readonly FollowPiece[], signal: AbortSignal): Promise<void> {
+    const { client, budget, parallelism, directory } = this.#options;
+    const { lock, system, standbyLog, meter } = this.#parts;
+    await lock.check();
+    const fetch: FetchOptions = { client, budget, parallelism, signal };
+    try {
+      await applyPieces(standbyLog, pieces, {
+        fetch,
+        segment: this.#known?.segment ?? null,
+        onDurable: async (position) => {
+          await writeStandbyPosition(position, { directory, system });
+          this.#known = position;
+          meter.reached(position);
+          await lock.check();
+        },
+        onObject: ({ object }) => meter.applied(object),
+      });
+    } catch (error) {
+      if (error instanceof LeftBehindError) {
+        const { position } = standbyLog;
+        throw lineLeftBehind({ directory, url: client.url, position, common: null });
+      }
+      if (!(error instanceof UnusableObject)) throw error;
+      this.#options.log.warn(
+        `${error.key} cannot be used, and the standby goes on without it: ${error.reason.message}.`,
+      );
+      this.#watch.forget(error.key, error.reason);
+    }
+  }
+}
