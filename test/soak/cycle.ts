@@ -48,7 +48,7 @@ async function judgeLines(scene: Scene): Promise<void> {
     const { faults, commits } = await judgeLine(root, [scene.prunedOf(source), source]);
     scene.tally.add('whole lines compared');
     scene.tally.add('commits compared', commits);
-    if (faults.length > 0) scene.tally.anomalies.push(`the line in ${root}: ${faults.join('; ')}`);
+    if (faults.length > 0) scene.tally.note(`the line in ${root}: ${faults.join('; ')}`);
   }
 }
 
@@ -59,9 +59,7 @@ async function untilStored(scene: Scene, endOf: (pair: Pair) => WriterEnd): Prom
   while (missing().length > 0) {
     if (performance.now() > until) {
       for (const pair of missing())
-        scene.tally.anomalies.push(
-          `${pair.name} is stored to ${pair.acknowledged} of ${endOf(pair).durable}, and stays`,
-        );
+        scene.tally.note(`${pair.name} is stored to ${pair.acknowledged} of ${endOf(pair).durable}, and stays`);
       return;
     }
     await delay(OBSERVE_MS);
@@ -69,7 +67,7 @@ async function untilStored(scene: Scene, endOf: (pair: Pair) => WriterEnd): Prom
   }
   for (const pair of scene.pairs) {
     if (pair.acknowledged > BigInt(endOf(pair).durable))
-      scene.tally.anomalies.push(`${pair.name}: ${pair.acknowledged} is told to be stored, beyond the source's end`);
+      scene.tally.note(`${pair.name}: ${pair.acknowledged} is told to be stored, beyond the source's end`);
   }
 }
 

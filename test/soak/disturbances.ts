@@ -12,6 +12,8 @@ import { hasOracle, type SoakWriter } from './soak-writer.ts';
 /** After a start or an outage, lag is that of catching up. */
 const CALM_AFTER_MS = 4000;
 const OBSERVE_MS = 500;
+/** Of a cycle, at its beginning: there the lag is told. */
+const CALM_SHARE = 0.25;
 /** Ends that a service may have after SIGTERM while stores are away: done, in part, away, not done in time. */
 const CODES_IN_TROUBLE = [0, 3, 75, 143];
 const CODES_IN_CALM = [0, 143];
@@ -48,14 +50,15 @@ export class Disturbances {
     this.#scene = scene;
     this.#random = options.random;
     this.#signal = options.signal;
+    this.#rest();
   }
 
   /** Disturbs for so long; afterwards all processes run and the store answers. */
   async run(milliseconds: number): Promise<void> {
     const end = performance.now() + milliseconds;
     this.#isOver = false;
-    this.#rest();
     const observing = this.#observe();
+    await this.#wait(milliseconds * CALM_SHARE);
     while (performance.now() < end && !this.#signal.aborted) {
       await delay(this.#random.int(200, 2000));
       this.#disturb();
@@ -108,7 +111,7 @@ export class Disturbances {
     if (this.#busy.has(thing)) return;
     this.#busy.add(thing);
     const acting = act()
-      .catch((error: unknown) => void this.#scene.tally.anomalies.push(`a disturbance failed: ${String(error)}`))
+      .catch((error: unknown) => this.#scene.tally.note(`a disturbance failed: ${String(error)}`))
       .finally(() => {
         this.#busy.delete(thing);
         this.#running.delete(acting);
@@ -140,9 +143,7 @@ export class Disturbances {
     // What ends in calm within its time ends well; a machine under load may need longer (143).
     const expected = this.#isInTrouble ? CODES_IN_TROUBLE : CODES_IN_CALM;
     if (!isUnborn && !expected.includes(code))
-      tally.anomalies.push(
-        `SIGTERM ended the replicator with ${code} (${result?.signal}): ${result?.stderr.slice(-3000)}`,
-      );
+      tally.note(`SIGTERM ended the replicator with ${code} (${result?.signal}): ${result?.stderr.slice(-3000)}`);
     replicator.start();
   }
 

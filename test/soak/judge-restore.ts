@@ -25,7 +25,7 @@ export async function judgeRestore(scene: Scene, pair: Pair, end: WriterEnd | nu
   const { directory, result } = await scene.restore(pair);
   tally.add(end === null ? 'restores in flight' : 'restores at rest');
   const note = (what: string): null => {
-    tally.anomalies.push(`${pair.name}, restored into ${directory}: ${what}`);
+    tally.note(`${pair.name}, restored into ${directory}: ${what}`);
     return null;
   };
   if (result.code === NO_BACKUP && acknowledged < 0n && end === null) return null;
@@ -66,7 +66,7 @@ export async function judgeStateInFlight(
   const then = await judge(pair.writer.directory, { until: durable });
   tally.add('states judged by the engine');
   if (!then.ok || then.content_hash !== contentHash)
-    tally.anomalies.push(
+    tally.note(
       `${pair.name}: restored in flight to ${durable} with the content ${contentHash}, but the source's was ` +
         `${then.content_hash} ${then.error ?? ''}`,
     );

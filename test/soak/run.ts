@@ -14,10 +14,10 @@ import { hasOracle } from './soak-writer.ts';
 import { mebibytes, seconds, Tally } from './tally.ts';
 
 const options = parseOptions(process.argv.slice(2));
-const tally = new Tally();
 const random = new Random(options.seed);
 const interruption = new AbortController();
 const { signal } = interruption;
+const tally = new Tally(signal);
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interruption.abort());
 const root = await mkdtemp(join(tmpdir(), 'stdb-soak-'));
 const begin = performance.now();
@@ -65,7 +65,7 @@ function tellCycle({ pairs, proxy }: Scene): void {
 try {
   for (let epoch = 0; !isOver(); epoch += 1) await runEpoch(epoch);
 } catch (error) {
-  tally.anomalies.push(`the soak itself failed: ${error instanceof Error ? error.stack : String(error)}`);
+  tally.note(`the soak itself failed: ${error instanceof Error ? error.stack : String(error)}`);
 }
 console.log(`\n${tally.table()}\n`);
 if (tally.anomalies.length === 0) await rm(root, { recursive: true, force: true });

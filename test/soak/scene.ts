@@ -84,7 +84,7 @@ export class Scene implements AsyncDisposable {
     );
     const words = this.at('replicator.log');
     this.replicator = new SoakReplicator({ config: this.at('config.yml'), addr, env: this.#env, words });
-    const report = (what: string): void => void this.tally.anomalies.push(what);
+    const report = (what: string): void => this.tally.note(what);
     this.replicator.onUnexpectedEnd = report;
     for (const writer of this.writers) writer.onUnexpectedEnd = report;
   }

@@ -44,6 +44,8 @@ export class SoakWriter implements AsyncDisposable {
   readonly #options: WriterOptions;
   #child: ChildProcess | null = null;
   #ended: Promise<unknown> = Promise.resolve();
+  /** Its first line: from there on it takes a signal as a wish. */
+  #begun: Promise<unknown> = Promise.resolve();
   #end: WriterEnd | null = null;
   #words = '';
   #isExpectedToEnd = false;
@@ -73,7 +75,8 @@ export class SoakWriter implements AsyncDisposable {
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.#words = (this.#words + text).slice(-WORDS_MAX);
     });
-    createInterface({ input: child.stdout }).on('line', (line) => this.#hear(line));
+    const lines = createInterface({ input: child.stdout }).on('line', (line) => this.#hear(line));
+    this.#begun = Promise.race([once(lines, 'line'), this.#ended]);
   }
 
   #hear(line: string): void {
@@ -84,6 +87,7 @@ export class SoakWriter implements AsyncDisposable {
 
   /** As a server is stopped. @throws when it does not tell its end */
   async stop(): Promise<WriterEnd> {
+    await this.#begun;
     await this.#finish('SIGTERM');
     if (this.#end === null) throw new Error(`the writer of ${this.directory} told no end: ${this.#words}`);
     return this.#end;

@@ -33,8 +33,19 @@ export class Tally {
   readonly exitCodes = new Map<string, number>();
   readonly anomalies: string[] = [];
   memoryMax = 0;
+  readonly #signal: AbortSignal;
   readonly #lags: number[] = [];
   #cycleLags: number[] = [];
+
+  /** @param signal of an interruption: it reaches every process of the terminal, and what they then do means nothing */
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  /** Something that must not be. */
+  note(anomaly: string): void {
+    if (!this.#signal.aborted) this.anomalies.push(anomaly);
+  }
 
   add(name: Count, count = 1): void {
     this.counts.set(name, (this.counts.get(name) ?? 0) + count);
