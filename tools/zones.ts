@@ -9,7 +9,7 @@
 
 const ENGINE = ['core', 'zstd', 'spacetimedb', 'layout', 'capture', 'replica'];
 const STORE = ['core', 'replica'];
-const ENGINES = ['replicate', 'restore', 'retention', 'verify'];
+const ENGINES = ['replicate', 'restore', 'browse', 'retention', 'verify'];
 const BELOW_DAEMON = ['core', 'zstd', 'spacetimedb', 'layout', 'capture', 'replica', 'observe', 'config'];
 const STORES = ['replica/memory', 'replica/file', 'replica/s3', 'replica/wrap', 'replica/contract'];
 
@@ -37,6 +37,7 @@ export const ZONES: readonly Zone[] = [
   { dir: 'replicate', imports: ENGINE },
   { dir: 'restore', imports: ENGINE },
   { dir: 'retention', imports: ENGINE },
+  { dir: 'browse', imports: [...ENGINE, 'restore'] },
   { dir: 'verify', imports: [...ENGINE, 'restore'] },
   { dir: 'observe', imports: ['core'], packages: ['pino', 'pino-pretty', 'prom-client', 'hono', '@hono/node-server'] },
   {

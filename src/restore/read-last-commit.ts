@@ -76,7 +76,11 @@ function lastOf(
   return isWhole && scanner.lastTx === object.last && scanner.lastCrc === object.crc ? last : null;
 }
 
-async function readIndex(object: LogObject, fetch: FetchOptions): Promise<Exclude<LogObjectIndex, { need: number }>> {
+/** Where the object's frames are. @throws CorruptionError; ObjectNotFoundError, and what the client throws */
+export async function readIndex(
+  object: LogObject,
+  fetch: FetchOptions,
+): Promise<Exclude<LogObjectIndex, { need: number }>> {
   for (let bytes = Math.min(object.size, LOG_OBJECT_TAIL_BYTES); ; ) {
     const index = await readRange(object, { start: object.size - bytes, endExclusive: object.size }, fetch, (tail) =>
       readLogObjectIndex(tail, object),
@@ -86,7 +90,8 @@ async function readIndex(object: LogObject, fetch: FetchOptions): Promise<Exclud
   }
 }
 
-const readFrame = (object: LogObject, place: LogFramePlace, fetch: FetchOptions): Promise<Uint8Array> =>
+/** The plain bytes of one frame. @throws as `readIndex` */
+export const readFrame = (object: LogObject, place: LogFramePlace, fetch: FetchOptions): Promise<Uint8Array> =>
   readRange(object, { start: place.at, endExclusive: place.at + place.bytes }, fetch, (frame) =>
     decodeLogFrame(frame, place, object),
   );
