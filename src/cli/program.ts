@@ -9,6 +9,7 @@ import { replicateCommand } from './replicate.ts';
 import { restoreCommand } from './restore.ts';
 import type { Session } from './session.ts';
 import { supportBundleCommand } from './support-bundle.ts';
+import { verifyCommand } from './verify.ts';
 import { versionCommand } from './version.ts';
 
 export function buildProgram(session: Session): Command {
@@ -34,6 +35,7 @@ Flags may be written -name value, -name=value or --name value, before or after a
     replicateCommand(session),
     restoreCommand(session),
     databasesCommand(session),
+    verifyCommand(session),
     leaseCommand(session),
     configCommand(session),
     supportBundleCommand(session),
