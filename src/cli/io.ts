@@ -40,6 +40,17 @@ export function writeText(stream: OutputStream, text: string): Promise<void> {
   });
 }
 
+/** As `writeText`, and tells whether the reader is still there. */
+export function tryWriteText(stream: OutputStream, text: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    stream.write(text, (error) => {
+      const code = error && 'code' in error ? error.code : null;
+      if (error && code !== 'EPIPE' && code !== 'ERR_STREAM_DESTROYED') reject(error);
+      else resolve(!error);
+    });
+  });
+}
+
 /** The one document that `-json` prints. */
 export const writeJson = (stream: OutputStream, document: Readonly<Record<string, unknown>>): Promise<void> =>
   writeText(stream, `${JSON.stringify({ format: 1, ...document }, jsonValue, 2)}\n`);

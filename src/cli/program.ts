@@ -3,11 +3,15 @@ import type { Command } from 'commander';
 import { newCommand } from './command.ts';
 import { configCommand } from './config.ts';
 import { databasesCommand } from './databases.ts';
+import { generationsCommand } from './generations.ts';
 import { helpCommand } from './help-command.ts';
 import { leaseCommand } from './lease.ts';
+import { logCommand } from './log.ts';
+import { pointsCommand } from './points.ts';
 import { replicateCommand } from './replicate.ts';
 import { restoreCommand } from './restore.ts';
 import type { Session } from './session.ts';
+import { snapshotsCommand } from './snapshots.ts';
 import { supportBundleCommand } from './support-bundle.ts';
 import { verifyCommand } from './verify.ts';
 import { versionCommand } from './version.ts';
@@ -35,6 +39,10 @@ Flags may be written -name value, -name=value or --name value, before or after a
     replicateCommand(session),
     restoreCommand(session),
     databasesCommand(session),
+    generationsCommand(session),
+    snapshotsCommand(session),
+    pointsCommand(session),
+    logCommand(session),
     verifyCommand(session),
     leaseCommand(session),
     configCommand(session),

@@ -53,3 +53,7 @@ export const humanTime = (time: Micros): string => `${isoTime(time).slice(0, 19)
 
 /** Seconds from `time` to `now`; negative where its clock runs ahead. */
 export const ageSeconds = (time: Micros, now: Micros): number => Number((now - time) / 1000n) / 1000;
+
+/** For columns whose title says that it is UTC: `2026-11-21 07:40:10`; `-` where no server's clock told a time. */
+export const tableTime = (time: Micros | null): string =>
+  time === null || time === 0n ? '-' : isoTime(time).slice(0, 19).replace('T', ' ');
