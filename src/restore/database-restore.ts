@@ -67,6 +67,11 @@ export class DatabaseRestore {
     return plan;
   }
 
+  /** Of the restored database: what `Staging.claim` must know of it to tell whether what is there may be gone on with. */
+  lineOf({ generation }: RestorePlan): { readonly source: string; readonly generation: string } {
+    return { source: this.#options.fetch.client.url, generation };
+  }
+
   /** What the asked point was resolved to by `plan`; null where none was asked for. */
   get point(): ResolvedPoint | null {
     return this.#point;
@@ -138,16 +143,22 @@ export class DatabaseRestore {
     }
   }
 
-  /** Writes what was planned into an existing, empty directory. @throws UnusableObject, LocalFileError */
+  /**
+   * Writes what was planned into an existing directory, and goes on with what an earlier attempt at the same line left
+   * there.
+   *
+   * @throws UnusableObject, LocalFileError
+   */
   async write(
     plan: RestorePlan,
     { directory, system }: { readonly directory: string; readonly system: TargetSystem },
   ): Promise<FollowedPlan> {
-    const { fetch, progress } = this.#options;
+    const { fetch, progress, log } = this.#options;
     progress.begin(plan);
     const partBytes = partBytesFor(fetch.budget.bytesMax);
-    const written = await followPlan(plan, { directory, system, fetch, partBytes, progress });
-    const { end } = written;
+    const written = await followPlan(plan, { directory, system, fetch, partBytes, progress, goesOn: true });
+    const { end, reusedBytes, plainBytes } = written;
+    if (reusedBytes > 0) log.info('went on with what an interrupted attempt had written', { reusedBytes, plainBytes });
     assert(end.tx === plan.target.tx && end.crc === plan.target.crc, 'a restore ends where it was planned');
     this.#checkTime(end);
     return written;

@@ -1,17 +1,19 @@
 /** Follows one plan into a staging directory. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fsyncDirectory } from '../core/atomic-file.ts';
 import { CorruptionError, localFileError, UnsupportedFormatError } from '../core/errors.ts';
+import type { LogObject } from '../layout/keys.ts';
 import { ObjectNotFoundError } from '../replica/replica-client.ts';
-import { CLOG_DIR, SNAPSHOTS_DIR } from '../spacetimedb/file-names.ts';
+import { CLOG_DIR, formatSnapshotDirName, SNAPSHOTS_DIR } from '../spacetimedb/file-names.ts';
 import type { FetchOptions } from './fetch-parts.ts';
 import type { RestorePlan } from './plan-types.ts';
 import type { ProgressMeter } from './progress-meter.ts';
 import { SnapshotMismatchError } from './snapshot-commit.ts';
 import type { TargetSystem } from './target-system.ts';
-import { type WrittenLog, writeLog } from './write-log.ts';
-import { writeSnapshot } from './write-snapshot.ts';
+import type { WrittenLog } from './log-writer.ts';
+import { writeLog } from './write-log.ts';
+import { type WrittenSnapshot, writeSnapshot } from './write-snapshot.ts';
 
 /** An object of the plan is damaged or gone: another plan may do without it. */
 export class UnusableObject extends Error {
@@ -26,12 +28,14 @@ export class UnusableObject extends Error {
 }
 
 export interface FollowPlanOptions {
-  /** An existing, empty directory. */
+  /** An existing directory; empty, or with `goesOn` of an earlier attempt at the same line. */
   readonly directory: string;
   readonly system: TargetSystem;
   readonly fetch: FetchOptions;
   readonly partBytes: number;
   readonly progress: ProgressMeter;
+  /** Use what is there of an earlier attempt, as far as it is proven anew, and remove the rest of it. */
+  readonly goesOn?: boolean;
 }
 
 export interface FollowedPlan extends WrittenLog {
@@ -42,19 +46,23 @@ export interface FollowedPlan extends WrittenLog {
 /** @throws UnusableObject; UnrecoverablePointError, LocalFileError and what the store's client throws */
 export async function followPlan(plan: RestorePlan, options: FollowPlanOptions): Promise<FollowedPlan> {
   const { directory, progress } = options;
-  const clogDir = await makeIn(directory, CLOG_DIR);
-  const snapshotsDir = await makeIn(directory, SNAPSHOTS_DIR);
-  const snapshotBytes = await followSnapshot(plan, { ...options, snapshotsDir });
+  const clogDir = await makeIn(directory, CLOG_DIR, options);
+  const snapshotsDir = await makeIn(directory, SNAPSHOTS_DIR, options);
+  const snapshot = await followSnapshot(plan, { ...options, snapshotsDir });
   const log = await followLog(plan, { ...options, clogDir });
   progress.enter('sync');
   for (const made of [clogDir, snapshotsDir, directory]) await fsyncDirectory(made);
-  return { ...log, plainBytes: log.plainBytes + snapshotBytes };
+  return {
+    ...log,
+    plainBytes: log.plainBytes + snapshot.plainBytes,
+    reusedBytes: log.reusedBytes + snapshot.reusedBytes,
+  };
 }
 
-async function makeIn(directory: string, name: string): Promise<string> {
+async function makeIn(directory: string, name: string, { goesOn = false }: FollowPlanOptions): Promise<string> {
   const path = join(directory, name);
   try {
-    await mkdir(path);
+    await mkdir(path, { recursive: goesOn });
     return path;
   } catch (error) {
     throw localFileError('create', path, error);
@@ -64,11 +72,12 @@ async function makeIn(directory: string, name: string): Promise<string> {
 async function followSnapshot(
   { snapshot, databaseIdentity }: RestorePlan,
   { snapshotsDir, ...options }: FollowPlanOptions & { readonly snapshotsDir: string },
-): Promise<number> {
-  if (snapshot === null) return 0;
-  const { fetch, progress } = options;
+): Promise<WrittenSnapshot> {
+  const { fetch, progress, goesOn = false } = options;
+  if (goesOn) await removeOthers(snapshotsDir, snapshot && formatSnapshotDirName(snapshot.tx));
+  if (snapshot === null) return { plainBytes: 0, reusedBytes: 0 };
   try {
-    const { plainBytes } = await writeSnapshot({
+    const written = await writeSnapshot({
       ...options,
       fetch: { ...fetch, onFetched: (bytes) => (progress.fetchedBytes += bytes) },
       snapshot,
@@ -77,7 +86,7 @@ async function followSnapshot(
       onObject: (bytes) => progress.add({ bytes, objects: 1 }),
     });
     progress.add({ bytes: snapshot.manifestBytes });
-    return plainBytes;
+    return written;
   } catch (error) {
     // Whatever of it is bad, it is this snapshot that cannot be used.
     if (isUnusable(error)) throw new UnusableObject(snapshot.manifestKey, error);
@@ -85,14 +94,27 @@ async function followSnapshot(
   }
 }
 
+/** Of an earlier plan: snapshots that this one does without. */
+async function removeOthers(snapshotsDir: string, kept: string | null): Promise<void> {
+  try {
+    for (const name of await readdir(snapshotsDir)) {
+      if (name !== kept) await rm(join(snapshotsDir, name), { recursive: true, force: true });
+    }
+  } catch (error) {
+    throw localFileError('clear', snapshotsDir, error);
+  }
+}
+
 async function followLog(
   plan: RestorePlan,
   { clogDir, ...options }: FollowPlanOptions & { readonly clogDir: string },
 ): Promise<WrittenLog> {
-  const { fetch, progress } = options;
+  const { fetch, progress, goesOn = false } = options;
+  const onReused = ({ size }: LogObject): void => progress.add({ bytes: size, objects: 1 });
   try {
     return await writeLog({
       ...options,
+      ...(goesOn ? { onReused } : {}),
       fetch: {
         ...fetch,
         onFetched: (bytes) => {

@@ -6,19 +6,22 @@
  */
 import { LocalFileError } from '../core/errors.ts';
 import { formatBytes } from './format-bytes.ts';
+import { diskBytesOf } from './adopt-leftover.ts';
+import type { RestoreTarget } from './target.ts';
 import type { TargetSystem } from './target-system.ts';
 
 export interface FreeSpaceOptions {
   readonly system: TargetSystem;
-  /** An existing directory on the file system that will hold the target. */
-  readonly directory: string;
+  readonly target: Pick<RestoreTarget, 'disk' | 'leftovers'>;
   /** At least so much will be written. */
   readonly bytesNeeded: number;
 }
 
 /** @throws LocalFileError when the target cannot fit */
-export async function checkFreeSpace({ system, directory, bytesNeeded }: FreeSpaceOptions): Promise<void> {
-  const bytesFree = await system.freeBytes(directory);
+export async function checkFreeSpace({ system, target, bytesNeeded }: FreeSpaceOptions): Promise<void> {
+  const { disk: directory, leftovers } = target;
+  // What an unfinished restore left is gone on with, or removed.
+  const bytesFree = (await system.freeBytes(directory)) + (await diskBytesOf(leftovers));
   if (bytesFree >= bytesNeeded) return;
   throw new LocalFileError(
     `not enough space at ${directory}: the restore needs at least ${formatBytes(bytesNeeded)}, ` +

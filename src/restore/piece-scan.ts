@@ -1,33 +1,45 @@
 /** The proof of one piece of the log: its commits, as they pass to the segment, against what the object's name says. */
 import { CorruptionError } from '../core/errors.ts';
 import type { TimedPosition } from '../core/status.ts';
-import { formatPosition, type Micros } from '../core/types.ts';
+import { formatPosition, type Micros, type Position } from '../core/types.ts';
 import { formatTimestamp } from '../layout/time.ts';
 import { type CommitFacts, CommitScanner } from '../spacetimedb/commit-scanner.ts';
 import type { LogPiece } from './plan-types.ts';
 import type { SegmentWriter } from './segment-writer.ts';
 import { type SnapshotCommit, SnapshotMismatchError } from './snapshot-commit.ts';
 
+/** Where checked bytes go: the segment of the piece, header and all pieces before it included. */
+export type PieceSink = Pick<SegmentWriter, 'version' | 'bytes' | 'noteCommit' | 'write'>;
+
 export interface PieceScanOptions {
   /** The line's time before the piece; null where that is not known. */
   readonly timeBefore: Micros | null;
   readonly snapshotCommit: SnapshotCommit | null;
+  /** The bytes are those of a segment's file, where other pieces follow: the piece ends with the object's last commit. */
+  readonly withinFile?: boolean;
 }
+
+/** How the commits of a piece ended. */
+type ScanEnd = Pick<CommitScanner, 'lastTx' | 'lastCrc' | 'pendingBytes' | 'time'>;
 
 /** Checks one piece's commits as they pass to the segment. */
 export class PieceScan {
   readonly #piece: LogPiece;
-  readonly #writer: SegmentWriter;
+  readonly #writer: PieceSink;
   readonly #options: PieceScanOptions;
   readonly #scanner: CommitScanner;
-  /** Where in the segment the cut lies, once its commit has passed. */
-  #cutAt: number | null = null;
-  #cutTime: Micros | null = null;
+  /** The last commit that is wanted, where more may follow. */
+  readonly #stop: Position | null;
+  /** Where in the segment that one ends, once it has passed. */
+  #stoppedAt: number | null = null;
+  #stopped: ScanEnd | null = null;
 
-  constructor(piece: LogPiece, writer: SegmentWriter, options: PieceScanOptions) {
+  constructor(piece: LogPiece, writer: PieceSink, options: PieceScanOptions) {
     this.#piece = piece;
     this.#writer = writer;
     this.#options = options;
+    const { last, crc } = piece.object;
+    this.#stop = piece.cut ?? (options.withinFile === true ? { tx: last, crc } : null);
     this.#scanner = new CommitScanner({
       version: writer.version,
       expectedTx: piece.object.first,
@@ -37,18 +49,19 @@ export class PieceScan {
     });
   }
 
-  get reachedCut(): boolean {
-    return this.#cutAt !== null;
+  /** Nothing of what follows is wanted. */
+  get isComplete(): boolean {
+    return this.#stopped !== null;
   }
 
   /** The bytes go to the segment as far as they are wanted. */
   async push(bytes: Uint8Array): Promise<void> {
     this.#scanner.push(bytes);
     const { problem } = this.#scanner;
-    if (problem !== null && !this.reachedCut) {
+    if (problem !== null && !this.isComplete) {
       throw this.#corrupt(`holds a bad commit where transaction ${problem.tx} should be (${problem.kind})`);
     }
-    const wanted = this.#cutAt === null ? bytes.byteLength : this.#cutAt - this.#writer.bytes;
+    const wanted = this.#stoppedAt === null ? bytes.byteLength : this.#stoppedAt - this.#writer.bytes;
     await this.#writer.write(bytes.subarray(0, wanted));
   }
 
@@ -56,10 +69,10 @@ export class PieceScan {
   finish(): { end: TimedPosition; warning: string | null } {
     const { object, cut } = this.#piece;
     if (cut !== null) {
-      if (this.#cutTime === null) throw this.#corrupt(`does not hold the commit that ends at ${formatPosition(cut)}`);
-      return { end: { ...cut, time: this.#cutTime }, warning: null };
+      if (this.#stopped === null) throw this.#corrupt(`does not hold the commit that ends at ${formatPosition(cut)}`);
+      return { end: { ...cut, time: this.#stopped.time }, warning: null };
     }
-    const { lastTx, lastCrc, pendingBytes, time } = this.#scanner;
+    const { lastTx, lastCrc, pendingBytes, time }: ScanEnd = this.#stopped ?? this.#scanner;
     if (pendingBytes > 0) throw this.#corrupt('ends within a commit');
     if (lastTx !== object.last || lastCrc !== object.crc) {
       const found = lastTx === null || lastCrc === null ? 'no commit' : formatPosition({ tx: lastTx, crc: lastCrc });
@@ -77,17 +90,17 @@ export class PieceScan {
   }
 
   #note(facts: CommitFacts): void {
-    if (this.#cutAt !== null) return;
-    const { cut } = this.#piece;
+    if (this.#stopped !== null) return;
     this.#writer.noteCommit(facts);
     const { snapshotCommit } = this.#options;
     if (snapshotCommit !== null) this.#compareWithSnapshot(facts, snapshotCommit);
-    if (cut === null || facts.lastTx < cut.tx) return;
-    if (facts.lastTx !== cut.tx || facts.crc !== cut.crc) {
-      throw this.#corrupt(`has another commit at ${cut.tx} than the generation that branched off there names`);
+    const stop = this.#stop;
+    if (stop === null || facts.lastTx < stop.tx) return;
+    if (facts.lastTx !== stop.tx || facts.crc !== stop.crc) {
+      throw this.#corrupt(`has another commit at ${stop.tx} than the generation that branched off there names`);
     }
-    this.#cutAt = facts.end;
-    this.#cutTime = this.#scanner.time;
+    this.#stoppedAt = facts.end;
+    this.#stopped = { lastTx: facts.lastTx, lastCrc: facts.crc, pendingBytes: 0, time: this.#scanner.time };
   }
 
   /** A snapshot of another history is opened by the engine without a word. */

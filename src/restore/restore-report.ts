@@ -58,6 +58,8 @@ export interface RestoreReport {
   readonly segments: number;
   /** Written: log and snapshot, without offset indexes. */
   readonly plainBytes: number;
+  /** Of these, what an interrupted restore had written, proven anew. */
+  readonly reusedBytes: number;
   readonly fetchedBytes: number;
   readonly durationMs: number;
   /** What an operator must hear of although the restore succeeded: whole sentences. */
@@ -99,7 +101,7 @@ export function makeReport(
   plan: PlanFacts | null,
   facts: Pick<RestoreReport, 'outcome' | 'fetchedBytes' | 'durationMs' | 'warnings'> & { point?: ResolvedPoint | null },
 ): RestoreReport {
-  return { ...(plan ?? NO_PLAN), plainBytes: 0, point: null, ...facts };
+  return { ...(plan ?? NO_PLAN), plainBytes: 0, reusedBytes: 0, point: null, ...facts };
 }
 
 function summarizePlan(plan: RestorePlan): PlanSummary {

@@ -6,7 +6,7 @@
  */
 import type { ByteBudget } from '../core/byte-budget.ts';
 import type { Clock } from '../core/clock.ts';
-import { assert } from '../core/errors.ts';
+import { assert, errorMessage, primaryError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
 import { databaseExists } from './database-exists.ts';
@@ -100,7 +100,14 @@ class RestoreRun {
     this.#progress.enter('plan');
     const plan = await this.#database.plan();
     if (this.#options.dryRun === true) return this.report('planned', plan);
-    return await this.#database.follow((now) => this.#attempt(now));
+    try {
+      return await this.#restoreInto(plan);
+    } catch (caught) {
+      if (caught instanceof SuppressedError) {
+        this.#database.warn(`What was written is left: ${errorMessage(caught.error)}.`);
+      }
+      throw primaryError(caught);
+    }
   }
 
   report(outcome: RestoreReport['outcome'], plan: RestorePlan | null): RestoreReport {
@@ -116,20 +123,23 @@ class RestoreRun {
     });
   }
 
-  async #attempt(plan: RestorePlan): Promise<RestoreReport> {
+  async #restoreInto({ plainBytesMin }: RestorePlan): Promise<RestoreReport> {
     const { signal, target: path, ownership = {} } = this.#options;
     const system = this.#system;
-    const { disk } = await inspectTarget(path, { system });
-    await checkFreeSpace({ system, directory: disk, bytesNeeded: plan.plainBytesMin });
-    // A plan may have taken minutes, an attempt hours: another restore may have filled the target, a server be using it.
-    await using staging = await Staging.open(await inspectTarget(path, { system }), { system, ownership });
-    const written = await this.#database.write(plan, { directory: staging.content, system: staging.system });
+    // A plan may have taken minutes: another restore may have filled the target, a server be using it.
+    const target = await inspectTarget(path, { system });
+    await checkFreeSpace({ system, target, bytesNeeded: plainBytesMin });
+    await using staging = await Staging.open(target, { system, ownership });
+    const { plan, written } = await this.#database.follow(async (now) => {
+      const directory = await staging.claim({ directory: '', ...this.#database.lineOf(now) });
+      return { plan: now, written: await this.#database.write(now, { directory, system: staging.system }) };
+    });
     signal.throwIfAborted();
     await staging.publish();
     this.#progress.enter('done');
     for (const warning of written.warnings) this.#database.warn(warning);
     if (staging.ownerWarning !== null) this.#database.warn(staging.ownerWarning);
-    const { end: position, segments, plainBytes } = written;
-    return { ...this.report('restored', plan), position, segments, plainBytes };
+    const { end: position, segments, plainBytes, reusedBytes } = written;
+    return { ...this.report('restored', plan), position, segments, plainBytes, reusedBytes };
   }
 }

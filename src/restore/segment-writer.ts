@@ -1,9 +1,10 @@
 /** One segment of the restored log, with the offset index that the engine would have made beside it. */
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ByteOffset, byteOffset, type TxOffset } from '../core/types.ts';
 import type { CommitFacts } from '../spacetimedb/commit-scanner.ts';
 import { formatOffsetIndexName, formatSegmentName } from '../spacetimedb/file-names.ts';
-import { OffsetIndexBuilder } from '../spacetimedb/offset-index-builder.ts';
+import { OffsetIndexBuilder, type OffsetIndexMark } from '../spacetimedb/offset-index-builder.ts';
 import type { LogVersion } from '../spacetimedb/segment-header.ts';
 import { StagedFile } from './staged-file.ts';
 import type { TargetSystem } from './target-system.ts';
@@ -16,6 +17,11 @@ export interface SegmentWriterOptions {
   /** The ten bytes as stored. */
   readonly header: Uint8Array;
   readonly version: LogVersion;
+}
+
+export interface SegmentMark {
+  readonly bytes: number;
+  readonly index: OffsetIndexMark;
 }
 
 export class SegmentWriter implements AsyncDisposable {
@@ -41,6 +47,30 @@ export class SegmentWriter implements AsyncDisposable {
     const writer = new SegmentWriter(options, file);
     await file.write(Uint8Array.from(writer.header));
     return writer;
+  }
+
+  /** Goes on with the file of an earlier attempt, of which only the header counts so far. @throws LocalFileError */
+  static async reopen(options: SegmentWriterOptions): Promise<SegmentWriter> {
+    const { clogDir, first, system } = options;
+    await rm(join(clogDir, formatOffsetIndexName(first)), { recursive: true, force: true });
+    const file = await StagedFile.reopen(join(clogDir, formatSegmentName(first)), system);
+    file.keep(options.header.byteLength);
+    return new SegmentWriter(options, file);
+  }
+
+  /** Where a reopened segment can go back to, together with its index. */
+  mark(): SegmentMark {
+    return { bytes: this.#file.bytes, index: this.#index.mark() };
+  }
+
+  /** The next `bytes` bytes of a reopened segment are right. */
+  keep(bytes: number): void {
+    this.#file.keep(this.#file.bytes + bytes);
+  }
+
+  rewind({ bytes, index }: SegmentMark): void {
+    this.#file.keep(bytes);
+    this.#index.rewind(index);
   }
 
   /** Bytes so far, the header included: where the next commit begins. */

@@ -27,6 +27,8 @@ export interface PlanRunsOptions {
   /** What the snapshot file names; each object is taken out when it has its run. */
   readonly wanted: Map<string, ObjectKind>;
   readonly manifestKey: string;
+  /** Asked once for each object: one that is there already is in no run. Default: none is. */
+  readonly isPresent?: (object: PackedObject) => boolean;
 }
 
 /**
@@ -41,7 +43,10 @@ export async function* planRuns(
 }
 
 function* runsOfLine(line: PackLine, options: PlanRunsOptions): Generator<SnapshotRun, void, void> {
-  const objects = line.objects.map((object) => claim(object, options)).sort((a, b) => a.offset - b.offset);
+  const objects = line.objects
+    .map((object) => claim(object, options))
+    .filter((object) => options.isPresent?.(object) !== true)
+    .sort((a, b) => a.offset - b.offset);
   let run: WantedObject[] = [];
   let largePlainBytes = 0;
   let end = 0;

@@ -3,7 +3,7 @@
  * What lies on disk counts only after `finish`.
  */
 import type { FileHandle } from 'node:fs/promises';
-import { localFileError } from '../core/errors.ts';
+import { assert, localFileError } from '../core/errors.ts';
 import type { TargetSystem } from './target-system.ts';
 
 /** A system call for each decoded frame of 256 KiB would cost more than the bytes in it. */
@@ -15,6 +15,8 @@ export class StagedFile implements AsyncDisposable {
   #gathered: Uint8Array[] = [];
   #gatheredBytes = 0;
   #bytes = 0;
+  /** What lies behind `bytes` is of an earlier attempt, and not wanted. */
+  #hasRest = false;
   /** The write under way. It never rejects: what went wrong is thrown by the next call. */
   #writing: Promise<void> = Promise.resolve();
   #failure: { readonly error: unknown } | null = null;
@@ -33,7 +35,28 @@ export class StagedFile implements AsyncDisposable {
     }
   }
 
-  /** Bytes taken so far. */
+  /**
+   * Goes on with the file of an earlier attempt: nothing of it counts until `keep` says so.
+   *
+   * @throws LocalFileError
+   */
+  static async reopen(path: string, system: TargetSystem): Promise<StagedFile> {
+    try {
+      const file = new StagedFile(path, await system.reopenFile(path));
+      file.#hasRest = true;
+      return file;
+    } catch (error) {
+      throw localFileError('open', path, error);
+    }
+  }
+
+  /** The first `bytes` bytes of the reopened file are right. To be called before anything is written. */
+  keep(bytes: number): void {
+    assert(this.#hasRest, 'only a file of an earlier attempt has bytes to keep');
+    this.#bytes = bytes;
+  }
+
+  /** Bytes taken so far, and those kept. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -44,6 +67,7 @@ export class StagedFile implements AsyncDisposable {
    */
   async write(bytes: Uint8Array): Promise<void> {
     if (bytes.byteLength === 0) return;
+    await this.#dropRest();
     this.#gathered.push(bytes);
     this.#gatheredBytes += bytes.byteLength;
     this.#bytes += bytes.byteLength;
@@ -52,6 +76,7 @@ export class StagedFile implements AsyncDisposable {
 
   /** Writes what is left, makes the file durable and closes it. @throws LocalFileError, as for every write before */
   async finish(): Promise<void> {
+    await this.#dropRest();
     await this.#flush();
     await this.#writing;
     this.#throwFailure();
@@ -61,6 +86,17 @@ export class StagedFile implements AsyncDisposable {
     } catch (error) {
       throw localFileError('write', this.path, error);
     }
+  }
+
+  /** What is appended must follow what is kept. */
+  async #dropRest(): Promise<void> {
+    if (!this.#hasRest) return;
+    try {
+      await this.#handle.truncate(this.#bytes);
+    } catch (error) {
+      throw localFileError('write', this.path, error);
+    }
+    this.#hasRest = false;
   }
 
   async #flush(): Promise<void> {

@@ -13,6 +13,7 @@ import {
   systemCode,
   TargetInUseError,
 } from '../core/errors.ts';
+import type { JournalEntry } from './journal.ts';
 import {
   type OwnedFacts,
   type Ownership,
@@ -22,7 +23,14 @@ import {
   ownershipLike,
 } from './ownership.ts';
 import { PUBLISHING_ORDER } from './publishing-order.ts';
-import { LOST_AND_FOUND, newStagingBeside, newStagingInside } from './staging-names.ts';
+import {
+  isStagingBeside,
+  isStagingInside,
+  LOST_AND_FOUND,
+  newStagingBeside,
+  newStagingInside,
+} from './staging-names.ts';
+import { StagingClaims } from './staging-claims.ts';
 import { ownerPath, writeOwner } from './staging-owner.ts';
 import type { RestoreTarget } from './target.ts';
 import { realTargetSystem, type TargetSystem } from './target-system.ts';
@@ -51,6 +59,7 @@ export class Staging implements AsyncDisposable {
   /** Entries of the target that this restore put there, in publishing order. */
   readonly #renamedIn: string[] = [];
   #published = false;
+  readonly #claims: StagingClaims;
   readonly #plainSystem: TargetSystem;
   #system: TargetSystem;
   #ownership: Ownership | null = null;
@@ -63,17 +72,18 @@ export class Staging implements AsyncDisposable {
     this.#madeParent = madeParent;
     this.#system = system;
     this.#plainSystem = system;
+    this.#claims = new StagingClaims(directory, this.content);
   }
 
   /**
-   * Clears what an unfinished restore left, and makes the staging directory.
+   * Makes the staging directory, takes over what an unfinished restore left as far as `claim` may ask for it, and clears
+   * the rest.
    *
    * @throws LocalFileError, also where this process may not give files to the owner that was asked for
    */
   static async open(target: RestoreTarget, options: StagingOptions = {}): Promise<Staging> {
     const { system = realTargetSystem, ownership = {} } = options;
     try {
-      for (const leftover of target.leftovers) await rm(leftover, { recursive: true, force: true });
       const model = await stat(target.exists ? target.path : target.disk);
       const parent = dirname(target.path);
       const madeParent = (await mkdir(parent, { recursive: true })) ?? null;
@@ -87,6 +97,7 @@ export class Staging implements AsyncDisposable {
         await writeOwner(directory);
         await mkdir(staging.content);
         await staging.#becomeLike(model, ownership);
+        await staging.#takeOver();
       } catch (error) {
         await staging[Symbol.asyncDispose]();
         throw error;
@@ -96,6 +107,21 @@ export class Staging implements AsyncDisposable {
       if (error instanceof LocalFileError) throw error;
       throw localFileError('prepare the restore in', target.path, error);
     }
+  }
+
+  async #takeOver(): Promise<void> {
+    const { path, leftovers } = this.#target;
+    const isStaging = (name: string): boolean => isStagingInside(name) || isStagingBeside(name, basename(path));
+    await this.#claims.takeOver(
+      leftovers.filter((leftover) => isStaging(basename(leftover))),
+      this.ownership,
+    );
+    for (const leftover of leftovers) await rm(leftover, { recursive: true, force: true });
+  }
+
+  /** @see StagingClaims.claim */
+  claim(entry: JournalEntry): Promise<string> {
+    return this.#claims.claim(entry);
   }
 
   /** Whether this process may give files away is found out on the one directory that is there so far. */

@@ -15,6 +15,8 @@ export interface TargetSystem {
   readLocks(): Promise<string | null>;
   /** A new file, open for writing; fails with EEXIST where there is one. */
   createFile(path: string): Promise<FileHandle>;
+  /** A file that an earlier attempt wrote, open for appending; no link is followed. */
+  reopenFile(path: string): Promise<FileHandle>;
   /** Of a directory; fails with EPERM where this process may not. */
   setOwner(path: string, owner: { readonly uid: number; readonly gid: number }): Promise<void>;
 }
@@ -62,5 +64,6 @@ export const realTargetSystem: TargetSystem = {
   },
   readLocks: () => readProc('/proc/locks'),
   createFile: (path) => open(path, 'wx'),
+  reopenFile: (path) => open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW),
   setOwner: (path, { uid, gid }) => chown(path, uid, gid),
 };

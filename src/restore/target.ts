@@ -23,7 +23,7 @@ export interface RestoreTarget {
   readonly staging: 'beside' | 'inside';
   /** An existing directory on the file system that will hold the target: itself, or the nearest one above it. */
   readonly disk: string;
-  /** Absolute paths of what an unfinished restore left: removed before this one begins. */
+  /** Absolute paths of what an unfinished restore left: taken over or removed when this one begins. */
   readonly leftovers: readonly string[];
 }
 

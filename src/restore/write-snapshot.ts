@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { fsyncDirectory } from '../core/atomic-file.ts';
 import { CorruptionError, localFileError } from '../core/errors.ts';
 import { decodeManifest } from '../layout/manifest-stream.ts';
-import type { ManifestHeader } from '../layout/manifest.ts';
+import type { ManifestHeader, PackedObject } from '../layout/manifest.ts';
 import { unpackObject } from '../layout/pack.ts';
 import {
   formatObjectPath,
@@ -22,6 +22,7 @@ import { type FetchedPart, type FetchOptions, fetchParts } from './fetch-parts.t
 import { partCount, PartStream, partsOf } from './part-stream.ts';
 import type { PlannedSnapshot } from './plan-types.ts';
 import { checkFits, checkManifestTx, readPlace } from './read-snapshot.ts';
+import { reuseObjects } from './reuse-objects.ts';
 import { planRuns, type SnapshotRun, UNPACK_PARALLELISM } from './snapshot-runs.ts';
 import { StagedFile } from './staged-file.ts';
 import type { TargetSystem } from './target-system.ts';
@@ -39,15 +40,19 @@ export interface WriteSnapshotOptions {
   readonly fetch: FetchOptions;
   readonly partBytes: number;
   readonly onObject: (plainBytes: number) => void;
+  /** Use what is there of an earlier attempt, as far as its hashes prove it. */
+  readonly goesOn?: boolean;
 }
 
 export interface WrittenSnapshot {
   readonly plainBytes: number;
+  /** Of these, what was there from an earlier attempt. */
+  readonly reusedBytes: number;
 }
 
 /** @throws CorruptionError, ObjectNotFoundError, UnsupportedFormatError: then this snapshot is of no use */
 export async function writeSnapshot(options: WriteSnapshotOptions): Promise<WrittenSnapshot> {
-  const { snapshot, snapshotsDir, system, fetch, partBytes } = options;
+  const { snapshot, snapshotsDir, system, fetch, partBytes, onObject, goesOn = false } = options;
   const { manifestKey: key, manifestBytes: size, tx } = snapshot;
   const directory = join(snapshotsDir, formatSnapshotDirName(tx));
   await makeDirectory(join(directory, OBJECTS_DIR));
@@ -62,8 +67,16 @@ export async function writeSnapshot(options: WriteSnapshotOptions): Promise<Writ
 
   const { fileBytes, objects } = await readSnapshotFile(manifest.header, options);
   const wanted = new Map(objects.map(({ hash, kind }) => [hash, kind]));
+  const present = goesOn ? await reuseObjects(directory, { wanted, fetch }) : new Set<string>();
+  let reusedBytes = 0;
+  const isPresent = ({ hash, plainLength }: PackedObject): boolean => {
+    if (!present.has(hash)) return false;
+    reusedBytes += plainLength;
+    onObject(plainLength);
+    return true;
+  };
   const writer = new ObjectWriter(directory, options);
-  const runs = checkedRuns(planRuns(manifest.packs, { partBytes, wanted, manifestKey: key }), fetch);
+  const runs = checkedRuns(planRuns(manifest.packs, { partBytes, wanted, isPresent, manifestKey: key }), fetch);
   for await (using run of fetchParts(runs, fetch)) await writer.writeRun(run);
   const [missing] = wanted.keys();
   if (missing !== undefined) {
@@ -76,13 +89,13 @@ export async function writeSnapshot(options: WriteSnapshotOptions): Promise<Writ
   }
 
   await makeDurable(directory, objects);
-  const plainBytes = writer.plainBytes + fileBytes.byteLength;
+  const plainBytes = reusedBytes + writer.plainBytes + fileBytes.byteLength;
   await using file = await StagedFile.create(join(directory, formatSnapshotFileName(tx)), system);
   await file.write(fileBytes);
   await file.finish();
   await fsyncDirectory(directory);
   await fsyncDirectory(snapshotsDir);
-  return { plainBytes };
+  return { plainBytes, reusedBytes };
 }
 
 async function readSnapshotFile(

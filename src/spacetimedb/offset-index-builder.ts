@@ -8,6 +8,13 @@ import {
   type OffsetIndexEntry,
 } from './offset-index.ts';
 
+/** A state of a builder that it can go back to. */
+export interface OffsetIndexMark {
+  readonly entries: number;
+  readonly candidate: OffsetIndexEntry | null;
+  readonly bytesSinceEntry: number;
+}
+
 /**
  * The first commit after an entry is the candidate for the next one, and becomes it once the commits since the entry
  * have an interval's bytes. So the newest candidate is not in the index, and the commit at offset 0, which cannot be a
@@ -30,6 +37,17 @@ export class OffsetIndexBuilder {
     this.#entries.push(this.#candidate);
     this.#candidate = null;
     this.#bytesSinceEntry = 0;
+  }
+
+  mark(): OffsetIndexMark {
+    return { entries: this.#entries.length, candidate: this.#candidate, bytesSinceEntry: this.#bytesSinceEntry };
+  }
+
+  /** Forgets the commits since `mark`. */
+  rewind({ entries, candidate, bytesSinceEntry }: OffsetIndexMark): void {
+    this.#entries.length = entries;
+    this.#candidate = candidate;
+    this.#bytesSinceEntry = bytesSinceEntry;
   }
 
   /**

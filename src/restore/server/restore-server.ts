@@ -5,7 +5,7 @@
  * Invariants: nothing is written where something is; the directory appears whole, or not at all, with every database of
  * the image unless the operator said `partial`; what a running server makes (locks, pids, caches, logs) is never written.
  */
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fsyncDirectory } from '../../core/atomic-file.ts';
 import { assert, localFileError } from '../../core/errors.ts';
@@ -139,11 +139,11 @@ class ServerRun {
     const { signal, target: path, ownership = {} } = this.#options;
     const system = this.#system;
     const imageBytes = plan.manifest.files.reduce((sum, { bytes }) => sum + bytes, 0);
-    const { disk } = await inspectTarget(path, { system });
+    const target = await inspectTarget(path, { system });
     const bytesNeeded = plan.replicas.reduce((sum, replica) => sum + replica.work.plainBytesMin, imageBytes);
-    await checkFreeSpace({ system, directory: disk, bytesNeeded });
+    await checkFreeSpace({ system, target, bytesNeeded });
     this.#progress.begin(totalOf(plan));
-    await using staging = await Staging.open(await inspectTarget(path, { system }), { system, ownership });
+    await using staging = await Staging.open(target, { system, ownership });
     // First what is small: a damaged image is found before hours of work.
     const image = await this.#writeImage(plan, staging);
     if (image === null) return null;
@@ -156,8 +156,8 @@ class ServerRun {
     if (staging.ownerWarning !== null) this.#warn(staging.ownerWarning);
     const report = this.report('restored', { ...plan, replicas: written.map(({ replica }) => replica) });
     const replicas = report.replicas.map((replica, index): ReplicaReport => {
-      const { end: position, segments, plainBytes } = (written[index] as WrittenReplica).written;
-      return { ...replica, position, segments, plainBytes };
+      const { end: position, segments, plainBytes, reusedBytes } = (written[index] as WrittenReplica).written;
+      return { ...replica, position, segments, plainBytes, reusedBytes };
     });
     const plainBytes = replicas.reduce((sum, replica) => sum + replica.plainBytes, image);
     return { ...report, replicas, plainBytes };
@@ -185,21 +185,17 @@ class ServerRun {
     }
   }
 
-  async #writeReplicas({ replicas }: ServerPlan, { content, system }: Staging): Promise<WrittenReplica[]> {
-    const parent = join(content, REPLICAS_DIR);
-    await makeDirectory(parent);
+  async #writeReplicas({ replicas }: ServerPlan, staging: Staging): Promise<WrittenReplica[]> {
+    const parent = join(staging.content, REPLICAS_DIR);
+    const { system } = staging;
+    await makeDirectoryOf(parent, new Set(replicas.map(({ replicaId }) => formatReplicaId(replicaId))));
     const done: WrittenReplica[] = [];
     for (const replica of replicas) {
       const { database, replicaId, work } = replica;
-      const directory = join(parent, formatReplicaId(replicaId));
       const written = await database.follow(async (now) => {
-        await makeDirectory(directory);
-        try {
-          return { summary: planFacts(now), ...(await database.write(now, { directory, system })) };
-        } catch (error) {
-          await removeAfter(directory, error);
-          throw error;
-        }
+        const entry = { directory: join(REPLICAS_DIR, formatReplicaId(replicaId)), ...database.lineOf(now) };
+        const directory = await staging.claim(entry);
+        return { summary: planFacts(now), ...(await database.write(now, { directory, system })) };
       });
       for (const warning of written.warnings) database.warn(warning);
       this.#progress.finish({ bytes: work.workBytes, objects: work.workObjects });
@@ -244,19 +240,14 @@ function totalOf({ manifest, replicas }: ServerPlan): { bytes: number; objects: 
   };
 }
 
-async function makeDirectory(path: string): Promise<void> {
+/** Databases that an interrupted restore wrote, and this one does not, are removed. */
+async function makeDirectoryOf(path: string, names: ReadonlySet<string>): Promise<void> {
   try {
-    await mkdir(path);
+    await mkdir(path, { recursive: true });
+    for (const name of await readdir(path)) {
+      if (!names.has(name)) await rm(join(path, name), { recursive: true, force: true });
+    }
   } catch (error) {
-    throw localFileError('create', path, error);
-  }
-}
-
-/** @throws SuppressedError when what was written cannot be removed */
-async function removeAfter(directory: string, failure: unknown): Promise<void> {
-  try {
-    await rm(directory, { recursive: true, force: true });
-  } catch (error) {
-    throw new SuppressedError(error, failure, 'what a failed attempt wrote could not be removed');
+    throw localFileError('prepare', path, error);
   }
 }
