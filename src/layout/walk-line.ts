@@ -51,6 +51,15 @@ function startOf(
   return { covering: from };
 }
 
+/** With `from`, without what lies before it: of a long log that is most. */
+function wantedOf(
+  objects: readonly LogObject[],
+  { from, until }: { readonly from: TxOffset | undefined; readonly until: Position | undefined },
+): readonly LogObject[] {
+  if (from === undefined || from === 0n) return objects;
+  return objects.filter(({ first, last }) => last >= from && (until === undefined || first <= until.tx));
+}
+
 /** @throws CorruptionError as `walkGeneration`, and when a part's document is missing */
 export function walkLine(parts: readonly LinePart[], options: WalkLineOptions): LineWalk {
   const { from } = options;
@@ -63,7 +72,7 @@ export function walkLine(parts: readonly LinePart[], options: WalkLineOptions): 
     if (from !== undefined && until !== undefined && until.tx < from) continue;
     const objects = options.objects.get(part.generation) ?? [];
     const start = startOf(part, begun ? { ...options, from: undefined } : options, objects);
-    const walk: Walk | null = start && walkGeneration(objects, start, { until });
+    const walk: Walk | null = start && walkGeneration(wantedOf(objects, { from, until }), start, { until });
     for (const { object, cut } of walk?.chain ?? []) {
       const isFirst = steps.length === 0 && from !== undefined && from > object.first;
       steps.push({ object, from: isFirst ? from : null, cut });

@@ -62,8 +62,6 @@ interface Node {
   best: Node | null;
 }
 
-const stateKey = (next: bigint, prev: Crc32c): string => `${next}/${prev}`;
-
 const byFirst = (a: LogObject, b: LogObject): number => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0);
 
 /** Whether `a` is taken before `b` where both are candidates. */
@@ -90,49 +88,105 @@ class Ends {
       );
     }
   }
+
+  /** No object that comes later in the walk can end there. */
+  delete(tx: bigint): void {
+    this.#known.delete(tx);
+  }
 }
+
+/**
+ * Checksums of the commits after which a walk may go on, by the transaction that comes next. What lies before the object
+ * in hand is forgotten: a log has hundreds of thousands of objects.
+ */
+class States {
+  readonly #crcs = new Map<bigint, Crc32c[]>();
+
+  add(next: bigint, crc: Crc32c): void {
+    const known = this.#crcs.get(next);
+    if (known === undefined) this.#crcs.set(next, [crc]);
+    else if (!known.includes(crc)) known.push(crc);
+  }
+
+  has(next: bigint, crc: Crc32c): boolean {
+    return this.#crcs.get(next)?.includes(crc) ?? false;
+  }
+
+  delete(next: bigint): void {
+    this.#crcs.delete(next);
+  }
+}
+
+const isAscending = (objects: readonly LogObject[]): boolean =>
+  objects.every((object, index) => index === 0 || (objects[index - 1] as LogObject).first <= object.first);
 
 /** The nodes that walks from `start` reach, ascending by `first`. */
 function reachable(objects: readonly LogObject[], start: WalkStart, until: Position | undefined): Node[] {
   const ends = new Ends();
-  const states = new Set<string>();
+  const states = new States();
   if ('next' in start) {
-    states.add(stateKey(start.next, start.prev));
+    states.add(start.next, start.prev);
     if (start.next > 0n) ends.add(txOffset(start.next - 1n), start.prev, 'the start of the walk');
   }
   if (until) ends.add(until.tx, until.crc, 'the parent point');
   const nodes: Node[] = [];
-  for (const object of [...objects].sort(byFirst)) {
+  let first: TxOffset | null = null;
+  for (const object of isAscending(objects) ? objects : [...objects].sort(byFirst)) {
     if (until && object.first > until.tx) break;
+    if (first !== null && object.first !== first) {
+      states.delete(first);
+      if (first > 0n) ends.delete(first - 1n);
+    }
+    first = object.first;
     const isCovering = 'covering' in start && object.first <= start.covering && object.last >= start.covering;
-    if (!isCovering && !states.has(stateKey(object.first, object.prev))) continue;
+    if (!isCovering && !states.has(object.first, object.prev)) continue;
     ends.add(object.last, object.crc, object.key);
     nodes.push({ object, reach: object.last, best: null });
-    states.add(stateKey(object.last + 1n, object.crc));
+    states.add(object.last + 1n, object.crc);
   }
   return nodes;
 }
 
-/** The best node for each state, found from the end backwards, so that no walk is tried twice. */
-function chooseBest(nodes: readonly Node[], until: Position | undefined): ReadonlyMap<string, Node> {
-  const best = new Map<string, Node>();
-  for (const node of nodes.toReversed()) {
+/** The best node for each state: by the transaction it begins with, one for each checksum before. */
+class BestNodes {
+  readonly #nodes = new Map<bigint, Node[]>();
+
+  get(next: bigint, prev: Crc32c): Node | null {
+    return this.#nodes.get(next)?.find(({ object }) => object.prev === prev) ?? null;
+  }
+
+  offer(node: Node): void {
+    const { first, prev } = node.object;
+    const rivals = this.#nodes.get(first);
+    if (rivals === undefined) {
+      this.#nodes.set(first, [node]);
+      return;
+    }
+    const at = rivals.findIndex(({ object }) => object.prev === prev);
+    if (at < 0) rivals.push(node);
+    else if (isBetter(node, rivals[at] as Node)) rivals[at] = node;
+  }
+}
+
+/** Found from the end backwards, so that no walk is tried twice. */
+function chooseBest(nodes: readonly Node[], until: Position | undefined): BestNodes {
+  const best = new BestNodes();
+  for (let index = nodes.length - 1; index >= 0; index -= 1) {
+    const node = nodes[index] as Node;
     const { object } = node;
     if (until && object.last >= until.tx) {
       node.reach = until.tx;
     } else {
-      node.best = best.get(stateKey(object.last + 1n, object.crc)) ?? null;
+      node.best = best.get(object.last + 1n, object.crc);
       if (node.best) node.reach = node.best.reach;
     }
-    const state = stateKey(object.first, object.prev);
-    const rival = best.get(state);
-    if (rival === undefined || isBetter(node, rival)) best.set(state, node);
+    best.offer(node);
   }
   return best;
 }
 
-function firstNode(nodes: readonly Node[], best: ReadonlyMap<string, Node>, start: WalkStart): Node | null {
-  if ('next' in start) return best.get(stateKey(start.next, start.prev)) ?? null;
+function firstNode(nodes: readonly Node[], best: BestNodes, start: WalkStart): Node | null {
+  if ('next' in start) return best.get(start.next, start.prev);
   let chosen: Node | null = null;
   for (const node of nodes) {
     const { first, last } = node.object;

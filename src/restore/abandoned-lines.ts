@@ -5,10 +5,20 @@ import type { GenerationName, LogObject } from '../layout/keys.ts';
 import { generationStart, walkGeneration } from '../layout/walk.ts';
 import type { AbandonedLine, StoreView } from './plan-types.ts';
 
-/** Ascending by generation; all lines without a target. Of a line of several generations only the last one is named. */
-export function findAbandonedLines(view: StoreView, target: TimedPosition | null): readonly AbandonedLine[] {
+/**
+ * Ascending by generation; all lines without a target. Of a line of several generations only the last one is named.
+ *
+ * @param options.own the last generation of the line that is restored: what comes later in it is not abandoned
+ */
+export function findAbandonedLines(
+  view: StoreView,
+  target: TimedPosition | null,
+  { own }: { readonly own?: GenerationName } = {},
+): readonly AbandonedLine[] {
   const found = new Map<GenerationName, AbandonedLine>();
   for (const [generation, objects] of view.listing.logObjects) {
+    // A walk is dear; most generations of a store end before the newest one does.
+    if (generation === own || (target !== null && !objects.some(({ last }) => last > target.tx))) continue;
     const last = lastOf(generation, objects, view);
     if (last === null || (target !== null && last.tx <= target.tx)) continue;
     const databaseIdentity = view.documents.get(generation)?.databaseIdentity ?? null;

@@ -1,5 +1,6 @@
 /** Which log objects go with a start, a snapshot or offset 0, and whether they lead to the end of the line. Pure. */
-import { type Micros, micros, type Position, type TxOffset, txOffset, U64_MAX } from '../core/types.ts';
+import { CorruptionError } from '../core/errors.ts';
+import { formatPosition, type Micros, micros, type Position, type TxOffset, txOffset, U64_MAX } from '../core/types.ts';
 import type { GenerationDocument } from '../layout/generation-document.ts';
 import type { GenerationName, LogObject } from '../layout/keys.ts';
 import type { LinePart } from '../layout/line.ts';
@@ -47,7 +48,7 @@ export function logForSnapshot(tx: TxOffset, { commit, header }: ManifestFacts, 
   const walk = walkLine(log.line, { ...log, from: tx });
   const [first] = walk.steps;
   if (walk.hole === null && walk.end !== null && first !== undefined && first.object.first <= tx) {
-    const steps = wholeSegment(walk.steps, walk.end, log);
+    const steps = wholeSegment(walk.steps, log);
     return found(steps, walk.end, { commitFromManifest: false, timeBefore: timeBefore(steps, log) });
   }
   const own = commit === null ? tx : commit.position.tx;
@@ -75,23 +76,44 @@ export const follows = (object: LogObject, next: TxOffset, commit: Position | nu
   object.first === next && (commit === null || object.prev === commit.crc || object.prev === 0);
 
 /** The same walk, begun as early in the first segment as the log allows. */
-function wholeSegment(steps: readonly LineStep[], end: Position, log: LineLog): readonly LineStep[] {
+function wholeSegment(steps: readonly LineStep[], log: LineLog): readonly LineStep[] {
   const first = steps[0]?.object;
   if (first === undefined) return steps;
-  const beginnings = new Set<TxOffset>();
-  for (const { generation } of log.line) {
-    for (const object of log.objects.get(generation) ?? []) {
-      if (object.segment === first.segment && object.first < first.first) beginnings.add(object.first);
-    }
-  }
+  const earlier = ({ segment, last }: LogObject): boolean => segment === first.segment && last < first.first;
+  const objects = new Map(
+    log.line.map(({ generation }) => [generation, (log.objects.get(generation) ?? []).filter(earlier)]),
+  );
+  const beginnings = new Set([...objects.values()].flatMap((some) => some.map((object) => object.first)));
   const ascending = [...beginnings].sort((a, b) => (a < b ? -1 : 1));
   for (const from of ascending.slice(0, BEGINNINGS_MAX)) {
-    const walk = walkLine(log.line, { ...log, from });
+    const line = cutLine(log.line, { tx: txOffset(first.first - 1n), crc: first.prev });
+    const walk = walkLine(line, { ...log, objects, from });
     const begin = walk.steps[0]?.object;
-    if (walk.hole !== null || begin?.segment !== first.segment || begin.first !== from) continue;
-    if (walk.end?.tx === end.tx && walk.end.crc === end.crc) return walk.steps;
+    // One that is cut would be followed by what begins elsewhere in the segment.
+    const joins = walk.hole === null && walk.end?.tx === first.first - 1n && walk.end.crc === first.prev;
+    if (joins && begin?.first === from) return [...walk.steps, ...steps];
   }
   return steps;
+}
+
+/** Generations that begin behind the target hold no commit that is wanted. @throws CorruptionError of another history */
+export function cutLine(line: readonly LinePart[], target: Position): readonly LinePart[] {
+  const parts: LinePart[] = [];
+  for (const { generation, until } of line) {
+    if (until !== null && until.tx < target.tx) {
+      parts.push({ generation, until });
+      continue;
+    }
+    if (until !== null && until.tx === target.tx && until.crc !== target.crc) {
+      throw new CorruptionError(
+        `the line has another commit at ${until.tx}, where ${generation} ends, than ${formatPosition(target)}`,
+        { facts: { generation, tx: target.tx } },
+      );
+    }
+    parts.push({ generation, until: { tx: target.tx, crc: target.crc } });
+    break;
+  }
+  return parts;
 }
 
 /** What the object before the first one says; the line's own minimum where there is none before; else unknown. */

@@ -12,7 +12,7 @@ import { chooseGeneration, type LinePart, requireGeneration } from '../layout/li
 import { formatTimestamp } from '../layout/time.ts';
 import { findAbandonedLines } from './abandoned-lines.ts';
 import { snapshotsOf } from './line-runs.ts';
-import { type FoundLog, type LineLog, logForSnapshot, logFromZero, type NoLog } from './plan-log.ts';
+import { cutLine, type FoundLog, type LineLog, logForSnapshot, logFromZero, type NoLog } from './plan-log.ts';
 import type { PlanInput, PlannedManifest, PlanOutcome, RestorePlan } from './plan-types.ts';
 import { lineTo, usableObjects } from './recoverable.ts';
 
@@ -62,26 +62,6 @@ export function lineEnd({
   const chosen = chooseGeneration(head, listing.generations);
   if (chosen !== null) return chosen;
   throw new TypeError('a listing with data names a generation');
-}
-
-/** Generations that begin behind the target hold no commit that is wanted. @throws CorruptionError of another history */
-function cutLine(line: readonly LinePart[], target: Position): readonly LinePart[] {
-  const parts: LinePart[] = [];
-  for (const { generation, until } of line) {
-    if (until !== null && until.tx < target.tx) {
-      parts.push({ generation, until });
-      continue;
-    }
-    if (until !== null && until.tx === target.tx && until.crc !== target.crc) {
-      throw new CorruptionError(
-        `the line has another commit at ${until.tx}, where ${generation} ends, than ${formatPosition(target)}`,
-        { facts: { generation, tx: target.tx } },
-      );
-    }
-    parts.push({ generation, until: { tx: target.tx, crc: target.crc } });
-    break;
-  }
-  return parts;
 }
 
 /** The snapshots of the whole line up to the target, newest first; of one transaction, the newer generation's first. */
@@ -136,7 +116,7 @@ function planned(
     workObjects: objects.length + (snapshot?.header.objects ?? 0),
     plainBytesMin: logBytes + snapshotPlain,
     // What comes later in the restored line itself is not abandoned by it.
-    abandoned: findAbandonedLines(view, log.end).filter((other) => other.generation !== generation),
+    abandoned: findAbandonedLines(view, log.end, { own: generation }),
   };
   return { kind: 'plan', plan };
 }

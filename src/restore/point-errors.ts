@@ -5,7 +5,7 @@ import type { LineRun } from './line-runs.ts';
 import { beginOf, nearestPoints, noSuchPoint, pointInHole } from './nearest-points.ts';
 import type { ManifestFacts, StoreView } from './plan-types.ts';
 import type { PointCommit } from './point-request.ts';
-import { type RecoverableRange, recoverableRanges } from './recoverable.ts';
+import { rangesOf, type RecoverableRange } from './recoverable.ts';
 
 export interface PointErrorsContext {
   readonly view: StoreView;
@@ -23,7 +23,7 @@ export class PointErrors {
   constructor(runs: readonly LineRun[], context: PointErrorsContext) {
     this.#runs = runs;
     this.#context = context;
-    this.#ranges = recoverableRanges(context.view, context.generation, context);
+    this.#ranges = rangesOf(runs, context);
   }
 
   /** @throws CorruptionError where the head tells of commits behind the last one that is there */

@@ -52,8 +52,13 @@ export function recoverableRanges(
   generation: GenerationName,
   options: RecoverableOptions = {},
 ): readonly RecoverableRange[] {
-  return lineRuns(view, lineTo(view, generation), options).map((run) => toRange(run, { view, ...options }));
+  return rangesOf(lineRuns(view, lineTo(view, generation), options), { view, ...options });
 }
+
+export const rangesOf = (
+  runs: readonly LineRun[],
+  options: RecoverableOptions & { readonly view: StoreView },
+): readonly RecoverableRange[] => runs.map((run) => toRange(run, options));
 
 /** The line that ends with `generation`. @throws CorruptionError */
 export function lineTo({ documents, badDocuments }: StoreView, generation: GenerationName): readonly LinePart[] {
