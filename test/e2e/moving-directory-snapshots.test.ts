@@ -74,7 +74,7 @@ onS3('a snapshot is compressed in place while it is read', async () => {
   await scene.caughtUp();
   // Its objects have been read, and the manifest is not yet written.
   proxy.mode = { kind: 'stop-at', line: /PUT \S*\/packs\//, when: 'done' };
-  await scene.database.snapshot(12n);
+  await scene.takeSnapshot(12n);
   await scene.until(() => proxy.stopped > 0, 'a pack to be sent');
   // As a server does it: each file replaced, while the lock stands.
   const files = [...(await readTree(directoryOf(scene, 12n)))];
@@ -100,13 +100,13 @@ for (const ending of ['invalid_snapshot', 'archived_snapshot'] as const) {
     await using proxy = new TcpProxy(server.endpoint);
     await proxy.open();
     await using scene = await open(proxy);
-    await scene.database.snapshot(5n);
+    await scene.takeSnapshot(5n);
     await scene.start();
     await scene.caughtUp();
     await scene.snapshotStored(5n);
     // The pack has arrived, and its answer has not: the manifest comes after it.
     proxy.mode = { kind: 'stop-at', line: /PUT \S*\/packs\//, when: 'done' };
-    await scene.database.snapshot(18n);
+    await scene.takeSnapshot(18n);
     await scene.until(() => proxy.stopped > 0, 'a pack to be sent');
     const renamed = scene.at('snapshots', `${twenty(18n)}.${ending}`);
     await rename(directoryOf(scene, 18n), renamed);
@@ -121,15 +121,15 @@ for (const ending of ['invalid_snapshot', 'archived_snapshot'] as const) {
 
 onS3('stale locks stay for ever: an older snapshot counts, and a newer one without a lock', async () => {
   await using scene = await open();
-  await scene.database.snapshot(5n);
-  await scene.database.snapshot(10n);
+  await scene.takeSnapshot(5n);
+  await scene.takeSnapshot(10n);
   await writeFile(lockOf(scene, 10n), '');
   await writeFile(lockOf(scene, 14n), '');
   await scene.start();
   await scene.caughtUp();
   await scene.snapshotStored(5n);
   await scene.database.append(5);
-  await scene.database.snapshot(23n);
+  await scene.takeSnapshot(23n);
   await scene.snapshotStored(23n);
   await scene.kill();
   const { generations } = await scene.stored();
@@ -140,8 +140,8 @@ onS3('stale locks stay for ever: an older snapshot counts, and a newer one witho
 
 onS3('the snapshots of a history that was lost belong to its own line', async () => {
   await using scene = await open();
-  await scene.database.snapshot(9n);
-  await scene.database.snapshot(17n);
+  await scene.takeSnapshot(9n);
+  await scene.takeSnapshot(17n);
   await scene.start();
   await scene.caughtUp();
   await scene.snapshotStored(17n);

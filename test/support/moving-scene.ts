@@ -2,8 +2,9 @@
  * The built program beside a directory that moves, and what must hold whatever moved: the source is only read, nothing is
  * stored that was not a whole commit of it at some time, each line is unbroken, and a restore gives back what is due.
  */
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect } from 'vitest';
 import { parseKey } from '../../src/layout/keys.ts';
 import { compareRestored } from './compare-restored.ts';
@@ -114,6 +115,15 @@ export class MovingScene implements AsyncDisposable {
   /** To be told before commits go that the program may have stored. */
   async remember(): Promise<void> {
     for (const { bytes } of await this.database.log()) this.#seen.add(Buffer.from(bytes).toString('hex'));
+  }
+
+  /** Takes a snapshot as a server does: its lock goes when all is there. */
+  async takeSnapshot(tx: bigint): Promise<void> {
+    const lock = this.at('snapshots', `${tx.toString().padStart(20, '0')}.lock`);
+    await mkdir(dirname(lock), { recursive: true });
+    await writeFile(lock, '');
+    await this.database.snapshot(tx);
+    await rm(lock);
   }
 
   /** Until the program has said what. */
