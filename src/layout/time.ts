@@ -39,11 +39,12 @@ function parse(text: string, shape: RegExp): Micros | null {
     number,
     number,
   ];
-  const time = BigInt(Date.UTC(year, month - 1, day, hour, minute, second)) * 1000n + BigInt(fraction);
+  const date = new Date(Date.UTC(year, month - 1, day, hour, minute, second));
   // Date.UTC carries the 31st of June over to July, and takes the years 0 to 99 for 1900 to 1999.
   const isCalendar =
-    isStorableTime(time) && formatTimestamp(micros(time)).replaceAll(/\D/g, '') === text.replaceAll(/\D/g, '');
-  return isCalendar ? micros(time) : null;
+    date.getUTCFullYear() === year && date.getUTCMonth() === month - 1 && date.getUTCDate() === day && hour < 24;
+  const time = BigInt(date.getTime()) * 1000n + BigInt(fraction);
+  return isCalendar && minute < 60 && second < 60 && isStorableTime(time) ? micros(time) : null;
 }
 
 /** Null for anything that `formatTimestamp` does not write. */
