@@ -16,7 +16,8 @@ const OBSERVE_MS = 500;
 const CALM_SHARE = 0.25;
 /** Ends that a service may have after SIGTERM while stores are away: done, in part, away, not done in time. */
 const CODES_IN_TROUBLE = [0, 3, 75, 143];
-const CODES_IN_CALM = [0, 143];
+/** 3 where the time was too short for one of them. */
+const CODES_IN_CALM = [0, 3, 143];
 
 type Outage = { readonly kind: 'refused' } | ProxyMode;
 
@@ -127,6 +128,7 @@ export class Disturbances {
   async #killReplicator(downMs: number): Promise<void> {
     const { replicator, tally } = this.#scene;
     tally.add('replicator kills');
+    this.#scene.trace('the replicator is killed');
     await replicator.end('SIGKILL');
     await this.#wait(downMs);
     replicator.start();
@@ -135,14 +137,20 @@ export class Disturbances {
   async #restart(): Promise<void> {
     const { replicator, tally } = this.#scene;
     tally.add('replicator restarts');
+    this.#scene.trace('the replicator is told to end');
+    const outagesBefore = tally.get('outages');
+    const wasInTrouble = this.#isInTrouble;
     const result = await replicator.end('SIGTERM');
+    this.#scene.trace('the replicator has ended');
+    const isInTrouble = wasInTrouble || this.#isInTrouble || tally.get('outages') > outagesBefore;
     // A process that has not come as far as to say anything is ended by the signal itself.
     const isUnborn = result?.signal === 'SIGTERM' && result.stderr === '';
     const code = result?.code ?? -1;
     tally.addTo('exitCodes', isUnborn ? 'before it began' : String(code));
-    // What ends in calm within its time ends well; a machine under load may need longer (143).
-    const expected = this.#isInTrouble ? CODES_IN_TROUBLE : CODES_IN_CALM;
-    if (!isUnborn && !expected.includes(code))
+    // What ends in calm within its time ends well; a machine under load may need longer.
+    const expected = isInTrouble ? CODES_IN_TROUBLE : CODES_IN_CALM;
+    const isWellOrOutOfTime = code === 0 || result?.stderr.includes('"code":"INTERRUPTED"') === true;
+    if (!isUnborn && (!expected.includes(code) || (!isInTrouble && !isWellOrOutOfTime)))
       tally.note(`SIGTERM ended the replicator with ${code} (${result?.signal}): ${result?.stderr.slice(-3000)}`);
     replicator.start();
   }
@@ -150,6 +158,7 @@ export class Disturbances {
   async #freeze(ms: number): Promise<void> {
     const { replicator, tally } = this.#scene;
     tally.add('replicator freezes');
+    this.#scene.trace('the replicator is frozen');
     replicator.freeze();
     await this.#wait(ms);
     replicator.thaw();
@@ -157,6 +166,7 @@ export class Disturbances {
 
   async #killWriter(writer: SoakWriter): Promise<void> {
     this.#scene.tally.add('writer kills');
+    this.#scene.trace(`the writer of ${writer.directory} is killed`);
     await writer.kill();
     writer.start();
   }
@@ -165,12 +175,14 @@ export class Disturbances {
     const { proxy, tally } = this.#scene;
     tally.add('outages');
     tally.addTo('outages', outage.kind);
+    this.#scene.trace(`outage: ${outage.kind}`);
     this.#isInTrouble = true;
     if (outage.kind === 'refused') await proxy.cut();
     else proxy.mode = outage;
     await this.#wait(ms);
     if (outage.kind === 'refused') await proxy.open();
     else proxy.mode = { kind: 'pass' };
+    this.#scene.trace('the store is back');
     await delay(CALM_AFTER_MS, undefined, { ref: false }).then(() => (this.#isInTrouble = false));
   }
 

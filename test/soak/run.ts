@@ -1,6 +1,6 @@
 /**
  * The soak: `npm run soak -- --minutes N [--seed S] [--rate R]`. Exit 0 when every comparison held, 1 with the seed and
- * the kept directory when one did not, 130 when it was interrupted.
+ * the kept directory when one did not, 2 on wrong words or without an S3 server, 130 when it was interrupted.
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,12 +8,12 @@ import { join } from 'node:path';
 import { Random } from '../sim/random.ts';
 import { runCycle } from './cycle.ts';
 import { Disturbances } from './disturbances.ts';
-import { parseOptions } from './options.ts';
-import { Scene } from './scene.ts';
+import { parseOptions, type SoakOptions } from './options.ts';
+import { MissingServerError, Scene } from './scene.ts';
 import { hasOracle } from './soak-writer.ts';
 import { mebibytes, seconds, Tally } from './tally.ts';
 
-const options = parseOptions(process.argv.slice(2));
+const options = wordsOrEnd();
 const random = new Random(options.seed);
 const interruption = new AbortController();
 const { signal } = interruption;
@@ -26,6 +26,15 @@ const isOver = (): boolean => signal.aborted || tally.anomalies.length > 0 || el
 
 console.log(`seed ${options.seed}, ${options.rate} transactions/s, ${options.minutes} minutes`);
 if (!hasOracle) console.log('skipped: the engine as writer and judge, and snapshots: STDB_TEST_ORACLE names no oracle');
+
+function wordsOrEnd(): SoakOptions {
+  try {
+    return parseOptions(process.argv.slice(2));
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : String(error));
+    process.exit(2);
+  }
+}
 
 /** A fresh database and fresh stores, for some cycles. */
 async function runEpoch(number: number): Promise<void> {
@@ -65,6 +74,11 @@ function tellCycle({ pairs, proxy }: Scene): void {
 try {
   for (let epoch = 0; !isOver(); epoch += 1) await runEpoch(epoch);
 } catch (error) {
+  if (error instanceof MissingServerError) {
+    await rm(root, { recursive: true, force: true });
+    console.error(`nothing was tried: ${error.message}`);
+    process.exit(2);
+  }
   tally.note(`the soak itself failed: ${error instanceof Error ? error.stack : String(error)}`);
 }
 console.log(`\n${tally.table()}\n`);

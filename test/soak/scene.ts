@@ -4,6 +4,7 @@
  *
  * Responsible for: what is there, and what the program was heard to say is stored. Not responsible for: what is done to it.
  */
+import { appendFileSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort } from '../support/free-port.ts';
@@ -38,6 +39,9 @@ export interface SceneOptions {
   readonly rate: number;
   readonly tally: Tally;
 }
+
+/** No S3 server is to be had: nothing was tried. */
+export class MissingServerError extends Error {}
 
 export class Scene implements AsyncDisposable {
   readonly directory: string;
@@ -89,10 +93,10 @@ export class Scene implements AsyncDisposable {
     for (const writer of this.writers) writer.onUnexpectedEnd = report;
   }
 
-  /** Nothing runs yet but the store. @throws when there is no S3 server to be had */
+  /** Nothing runs yet but the store. @throws MissingServerError */
   static async open(options: SceneOptions): Promise<Scene> {
     const server = await s3Server();
-    if (!isServer(server)) throw new Error(server.skip);
+    if (!isServer(server)) throw new MissingServerError(server.skip);
     const proxy = new TcpProxy(server.endpoint);
     await proxy.open();
     const buckets = await Promise.all(Array.from({ length: DATABASES }, () => server.makeBucket()));
@@ -152,6 +156,11 @@ export class Scene implements AsyncDisposable {
       if (name === 'stored_tx_offset' && BigInt(value) > pair.acknowledged) pair.acknowledged = BigInt(value);
       if (name === 'lag_seconds' && isCalm) this.tally.addLag(value);
     }
+  }
+
+  /** Keeps what was done, and when, beside what the program said. */
+  trace(what: string): void {
+    appendFileSync(this.at('disturbances.log'), `${new Date().toISOString()} ${what}\n`);
   }
 
   /** Where segments go that are pruned. */
