@@ -2,7 +2,7 @@
 import type { Micros } from '../core/types.ts';
 import type { ReplicaReport, ServerRestoreReport } from '../restore/server/server-report.ts';
 import { formatPointLines } from './restore-point.ts';
-import { formatBase, formatPoint, reportDocument } from './restore-summary.ts';
+import { formatBase, formatReused, formatPoint, reportDocument } from './restore-summary.ts';
 import { ageSeconds, counted, humanAge, humanBytes, humanDuration, humanTime, isoTime } from './units.ts';
 
 export interface ServerRestoreOutcome extends ServerRestoreReport {
@@ -50,8 +50,9 @@ export function formatServerRestore(outcome: ServerRestoreOutcome, now: Micros):
       : []),
   ];
   if (outcome.outcome === 'restored') {
+    const reusedBytes = replicas.reduce((sum, replica) => sum + replica.reusedBytes, 0);
     lines.push(
-      `  written      ${humanBytes(plainBytes)}, verified, in ${humanDuration(durationMs)}; ${humanBytes(fetchedBytes)} fetched`,
+      `  written      ${humanBytes(plainBytes)}, verified, in ${humanDuration(durationMs)}; ${humanBytes(fetchedBytes)} fetched${formatReused(reusedBytes)}`,
     );
   }
   return [...lines, KEYS].join('\n');

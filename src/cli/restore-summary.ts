@@ -61,7 +61,7 @@ export function formatWork(plan: PlanSummary): string[] {
 
 /** Lines for people, without a newline at the end. */
 export function formatRestore(outcome: RestoreOutcome, now: Micros): string {
-  const { source, target, generation, plainBytes, fetchedBytes, durationMs, plan } = outcome;
+  const { source, target, generation, plainBytes, reusedBytes, fetchedBytes, durationMs, plan } = outcome;
   const point = `  transaction  ${formatPoint(outcome, now)}`;
   const from = `  from         ${source}, generation ${generation ?? 'unknown'}`;
   const base = `  made of      ${formatBase(outcome)}`;
@@ -73,11 +73,15 @@ export function formatRestore(outcome: RestoreOutcome, now: Micros): string {
       return [`would restore ${target}`, point, ...asked, from, base, ...(plan ? formatWork(plan) : [])].join('\n');
     }
     case 'restored': {
-      const bytes = `  written      ${humanBytes(plainBytes)}, verified, in ${humanDuration(durationMs)}${rate(plainBytes, durationMs)}; ${humanBytes(fetchedBytes)} fetched`;
+      const bytes = `  written      ${humanBytes(plainBytes)}, verified, in ${humanDuration(durationMs)}${rate(plainBytes, durationMs)}; ${humanBytes(fetchedBytes)} fetched${formatReused(reusedBytes)}`;
       return [`restored ${target}`, point, ...asked, from, base, bytes].join('\n');
     }
   }
 }
+
+/** What an interrupted restore had written. */
+export const formatReused = (bytes: number): string =>
+  bytes === 0 ? '' : `, ${humanBytes(bytes)} kept of an interrupted restore and read again`;
 
 /** The document of `-json`. */
 export function restoreDocument(outcome: RestoreOutcome, now: Micros): Record<string, unknown> {
@@ -100,6 +104,7 @@ export function reportDocument(report: RestoreReport, now: Micros): Record<strin
     snapshot: snapshot?.toString() ?? null,
     segments: report.segments,
     plainBytes: report.plainBytes,
+    reusedBytes: report.reusedBytes,
     fetchedBytes: report.fetchedBytes,
     durationMs: Math.round(durationMs),
     warnings: report.warnings,
