@@ -3,8 +3,7 @@ import type { Command } from 'commander';
 import { Option } from 'commander';
 import { systemClock } from '../core/clock.ts';
 import { UsageError } from '../core/errors.ts';
-import type { Sample } from '../verify/sample.ts';
-import type { VerifyProgress } from '../verify/verify-database.ts';
+import type { VerifyCommandOptions } from '../daemon/verify-command.ts';
 import { act, type CommandFacts, checkPositionals, configFileOption, configFlag, newCommand } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { type Io, writeJson, writeText } from './io.ts';
@@ -69,24 +68,22 @@ const flagOptions = (): Option[] => [
   new Option('--json', 'Print the result as one JSON document on stdout.'),
 ];
 
-/** @throws UsageError */
-async function parseSample({ deep, sample, round }: Flags): Promise<Sample | null> {
-  const { roundOfDay, sampleOf, WHOLE } = await import('../verify/sample.ts');
+/** How much is read, in percent, and which part. @throws UsageError */
+function parseSample({ deep, sample, round }: Flags): { readonly percent: number; readonly round: number | null } {
   if (sample === undefined) {
     if (round !== undefined) throw new UsageError('-round says which part -sample reads: -sample is missing');
-    return deep ? WHOLE : null;
+    return { percent: deep ? 100 : 0, round: null };
   }
   if (deep) throw new UsageError('-deep reads everything and -sample a part of it: take one of the two');
   const percent = Number(PERCENT.exec(sample)?.[1] ?? Number.NaN);
   if (!(percent >= 0.01 && percent <= 100)) {
     throw new UsageError(`-sample: ${JSON.stringify(sample)} is no part from 0.01% to 100%`, { hint: 'Write 5%.' });
   }
-  const today = roundOfDay(Number(systemClock.now() / 1000n));
-  return sampleOf(percent, round === undefined ? today : parseCount('round', round, { min: 0, max: 999_999_999 }));
+  return { percent, round: round === undefined ? null : parseCount('round', round, { min: 0, max: 999_999_999 }) };
 }
 
 /** A line on stderr now and then, since a deep check may take hours. */
-function progressLines(stderr: Io['stderr']): (progress: VerifyProgress) => void {
+function progressLines(stderr: Io['stderr']): VerifyCommandOptions['progress'] {
   let last = systemClock.monotonic();
   return ({ bytesDone, bytesTotal, objectsDone, objectsTotal }) => {
     const now = systemClock.monotonic();
@@ -104,7 +101,7 @@ export function verifyCommand(session: Session): Command {
     checkPositionals(command, { min: 1, max: 1, what: 'DB_DIR or URL' });
     const parallelism = parseCount('parallelism', flags.parallelism, { min: 1, max: PARALLELISM_MAX });
     const giveUpAfterMs = parseDurationFlag('give-up-after', flags.giveUpAfter);
-    const deep = await parseSample(flags);
+    const sample = parseSample(flags);
     const given = { source: command.args[0] ?? '', replicaId: parseReplicaIdFlag(flags.replicaId) };
     const { config, urls, replicaId } = await findSource(given, (fileless) =>
       loadForCommand(session, { config: flags.config, fileless }),
@@ -117,7 +114,7 @@ export function verifyCommand(session: Session): Command {
       runVerify({
         urls,
         replicaId,
-        deep,
+        ...sample,
         parallelism,
         memoryBytes,
         requestTimeoutMs,

@@ -4,10 +4,11 @@ import { ByteBudget } from '../core/byte-budget.ts';
 import { CorruptionError, EXIT, type ExitCode } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { replicaPrefix } from '../layout/server-keys.ts';
+import type { ReplicaClient } from '../replica/replica-client.ts';
 import { redactUrl } from '../replica/registry.ts';
 import { prefixedClient } from '../replica/wrap/prefixed.ts';
 import { checkBudget } from '../restore/check-budget.ts';
-import type { Sample } from '../verify/sample.ts';
+import { roundOfDay, type Sample, sampleOf, WHOLE } from '../verify/sample.ts';
 import type { VerifyProgress } from '../verify/verify-database.ts';
 import { type VerifiedStore, verifyStore } from '../verify/verify-store.ts';
 import { openDestination } from './destination.ts';
@@ -17,8 +18,10 @@ export interface VerifyCommandOptions {
   readonly urls: readonly string[];
   /** Of a server's backup: this database alone. */
   readonly replicaId?: bigint | undefined;
-  /** Null: names and documents alone. */
-  readonly deep: Sample | null;
+  /** How much is read beside names and documents, in percent of the objects: 0 none, 100 all. */
+  readonly percent: number;
+  /** Which part; null: that of the day. */
+  readonly round: number | null;
   /** Requests at once. */
   readonly parallelism: number;
   readonly memoryBytes: number;
@@ -57,14 +60,22 @@ async function verifyOne(
   url: string,
   options: VerifyCommandOptions,
 ): Promise<VerifiedStore & { readonly durationMs: number }> {
-  const { clock = systemClock, replicaId, parallelism, signal, deep, log, progress } = options;
+  const { clock = systemClock, replicaId, parallelism, signal, log, progress } = options;
+  const deep = sampleFor(options, clock);
   const begin = clock.monotonic();
   const { client } = await openDestination(url, { ...options, clock });
   await using _ = client;
   const asked = replicaId === undefined ? client : prefixedClient(client, replicaPrefix(replicaId));
+  const clientAt = (prefix: string): ReplicaClient => prefixedClient(asked, prefix);
   const fetch = { client: asked, budget: new ByteBudget(options.memoryBytes), parallelism, signal };
-  const result = await verifyStore({ fetch, deep, log, progress, isPartOfServer: replicaId !== undefined });
+  const result = await verifyStore({ fetch, clientAt, deep, log, progress, isPartOfServer: replicaId !== undefined });
   return { ...result, durationMs: clock.monotonic() - begin };
+}
+
+/** Null: names and documents alone. */
+function sampleFor({ percent, round }: VerifyCommandOptions, clock: Clock): Sample | null {
+  if (percent === 0) return null;
+  return percent === 100 ? WHOLE : sampleOf(percent, round ?? roundOfDay(Number(clock.now() / 1000n)));
 }
 
 const hasDamage = ({ findings }: VerifiedStore): boolean => findings.some(({ severity }) => severity === 'damage');

@@ -1,11 +1,9 @@
 /** The check of a whole destination: one database, or a server's own files and each of its databases. */
-import { NoBackupError } from '../core/errors.ts';
+import { CorruptionError, NoBackupError, UnsupportedFormatError } from '../core/errors.ts';
 import { FORMAT_KEY } from '../layout/keys.ts';
 import { parseRootKey, REPLICAS_PREFIX, replicaPrefix, SERVER_PREFIX } from '../layout/server-keys.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
-import { prefixedClient } from '../replica/wrap/prefixed.ts';
 import { readFormat } from '../restore/read-store.ts';
-import { CorruptionError, UnsupportedFormatError } from '../core/errors.ts';
 import { type CheckedImages, checkImages } from './check-images.ts';
 import { type Finding, REMEDY } from './finding.ts';
 import { badObject } from './read-view.ts';
@@ -14,6 +12,8 @@ import { sorted, type VerifiedDatabase, verifyDatabase, type VerifyDatabaseOptio
 export interface VerifyStoreOptions extends Omit<VerifyDatabaseOptions, 'expectsFormat'> {
   /** The client's prefix is that of one database of a server, which has no format.json of its own. */
   readonly isPartOfServer?: boolean;
+  /** The part of the destination below a prefix, as a destination. */
+  readonly clientAt: (prefix: string) => ReplicaClient;
 }
 
 export interface VerifiedReplica extends VerifiedDatabase {
@@ -126,7 +126,7 @@ async function verifyServer(
   if (foreign.length > 0) findings.push(foreignFinding(foreign));
   const at = (prefix: string): VerifyDatabaseOptions['fetch'] => ({
     ...fetch,
-    client: prefixedClient(fetch.client, prefix),
+    client: options.clientAt(prefix),
   });
   const images = await checkImages({ ...options, fetch: at(SERVER_PREFIX) });
   findings.push(...images.findings.map((finding) => below(SERVER_PREFIX, finding)));

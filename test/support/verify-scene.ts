@@ -2,6 +2,8 @@
 import { ByteBudget } from '../../src/core/byte-budget.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { MemoryReplicaClient } from '../../src/replica/memory/memory-replica-client.ts';
+import type { ReplicaClient } from '../../src/replica/replica-client.ts';
+import { prefixedClient } from '../../src/replica/wrap/prefixed.ts';
 import type { Finding, FindingKind } from '../../src/verify/finding.ts';
 import { WHOLE } from '../../src/verify/sample.ts';
 import { type VerifiedStore, verifyStore, type VerifyStoreOptions } from '../../src/verify/verify-store.ts';
@@ -12,7 +14,8 @@ export class VerifyScene {
   #run(options: Partial<VerifyStoreOptions>): Promise<VerifiedStore> {
     const budget = new ByteBudget(32 * 1024 * 1024);
     const fetch = { client: this.client, budget, parallelism: 4, signal: new AbortController().signal };
-    return verifyStore({ fetch, deep: null, log: silentLog, ...options });
+    const clientAt = (prefix: string): ReplicaClient => prefixedClient(this.client, prefix);
+    return verifyStore({ fetch, clientAt, deep: null, log: silentLog, ...options });
   }
 
   quick(): Promise<VerifiedStore> {

@@ -1,0 +1,145 @@
+/**
+ * One drill: restores into a scratch directory, reads back what lies there, starts a command on it where one is asked for,
+ * measures, and removes it again, whatever happened.
+ */
+import { join } from 'node:path';
+import type { ByteBudget } from '../core/byte-budget.ts';
+import type { Clock } from '../core/clock.ts';
+import { UnrecoverablePointError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import type { TimedPosition } from '../core/status.ts';
+import type { Micros } from '../core/types.ts';
+import { replicaPrefix } from '../layout/server-keys.ts';
+import type { ReplicaClient } from '../replica/replica-client.ts';
+import { prefixedClient } from '../replica/wrap/prefixed.ts';
+import { restore, type RestoreProgress } from '../restore/restore.ts';
+import { readKind, requireServer } from '../restore/server/read-server-store.ts';
+import { restoreServer } from '../restore/server/restore-server.ts';
+import { REPLICAS_DIR } from '../spacetimedb/file-names.ts';
+import { checkReplicaDirectory } from '../verify/check-directory.ts';
+import { chooseRandomPoint } from '../verify/random-point.ts';
+import { DrillDirectory } from './drill-directory.ts';
+import { runDrillCommand } from './drill-exec.ts';
+
+export interface DrillOptions {
+  /** Of the destination's root. */
+  readonly client: ReplicaClient;
+  /** Of a server's backup: this database alone. */
+  readonly replicaId?: bigint | undefined;
+  /** An existing directory, in which the drill makes one of its own. */
+  readonly scratch: string;
+  /** A point by chance, the same for the same seed; null: the newest. */
+  readonly seed: number | null;
+  /** Run by `sh -c` on what was restored; null: nothing is. */
+  readonly exec: { readonly command: string; readonly timeoutMs: number } | null;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly parallelism: number;
+  readonly budget: ByteBudget;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly progress?: (progress: RestoreProgress) => void;
+  readonly signal: AbortSignal;
+}
+
+export interface DrilledDatabase {
+  /** Null for a single database. */
+  readonly replicaId: bigint | null;
+  readonly position: TimedPosition;
+}
+
+export interface DrillReport {
+  readonly kind: 'database' | 'server';
+  /** Without secrets. */
+  readonly source: string;
+  readonly databases: readonly DrilledDatabase[];
+  /** Of a server: when its image was made. */
+  readonly imageTime: Micros | null;
+  readonly restoreMs: number;
+  readonly checkMs: number;
+  /** 0 without a command. */
+  readonly execMs: number;
+  readonly plainBytes: number;
+  readonly fetchedBytes: number;
+  /** What an operator must hear of although all went well: whole sentences. */
+  readonly warnings: readonly string[];
+}
+
+type Restored = Omit<DrillReport, 'source' | 'restoreMs' | 'checkMs' | 'execMs'>;
+
+/** @throws as `restore` and `restoreServer`; CorruptionError of what lies on the disk; DrillCommandError */
+export async function runDrill(options: DrillOptions): Promise<DrillReport> {
+  const { scratch, log, clock, signal, exec, budget } = options;
+  const lap = stopwatch(clock);
+  await using directory = await DrillDirectory.open(scratch, { log });
+  const { target } = directory;
+  const { client, kind } = await sourceOf(options);
+  const restored = kind === 'server' ? await restoreWhole(target, options) : await restoreOne(target, client, options);
+  const restoreMs = lap();
+  for (const { replicaId, position } of restored.databases) {
+    const path = replicaId === null ? target : join(target, REPLICAS_DIR, `${replicaId}`);
+    await checkReplicaDirectory(path, { position, budget, signal });
+  }
+  const checkMs = lap();
+  if (exec !== null) {
+    const tx = restored.databases[0]?.position.tx;
+    const env = { ...options.env, STDB_DRILL_DIR: target, ...(tx === undefined ? {} : { STDB_DRILL_TX: `${tx}` }) };
+    await runDrillCommand({ ...exec, env, clock, signal });
+  }
+  return { ...restored, source: client.url, restoreMs, checkMs, execMs: exec === null ? 0 : lap() };
+}
+
+/** Milliseconds since it was last asked. */
+function stopwatch(clock: Clock): () => number {
+  let last = clock.monotonic();
+  return () => {
+    const before = last;
+    last = clock.monotonic();
+    return last - before;
+  };
+}
+
+async function sourceOf({ client, replicaId, signal }: DrillOptions): Promise<{
+  readonly client: ReplicaClient;
+  readonly kind: 'database' | 'server';
+}> {
+  const kind = await readKind({ client, signal });
+  if (replicaId === undefined) return { client, kind: kind ?? 'database' };
+  requireServer(kind, client.url);
+  return { client: prefixedClient(client, replicaPrefix(replicaId)), kind: 'database' };
+}
+
+async function restoreOne(target: string, client: ReplicaClient, options: DrillOptions): Promise<Restored> {
+  const { seed, budget, parallelism, signal, log } = options;
+  const fetch = { client, budget, parallelism, signal };
+  const tx = seed === null ? null : await chooseRandomPoint({ fetch, seed, log });
+  const point = tx === null ? {} : { point: { kind: 'tx', tx } as const };
+  const report = await restore({ ...common(options), ...point, client, target });
+  const { position, plainBytes, fetchedBytes, warnings } = report;
+  const databases = position === null ? [] : [{ replicaId: null, position }];
+  return { kind: 'database', databases, imageTime: null, plainBytes, fetchedBytes, warnings };
+}
+
+/** By chance only databases are restored one by one: a server has no transactions of its own. */
+async function restoreWhole(target: string, options: DrillOptions): Promise<Restored> {
+  const { client, seed } = options;
+  if (seed !== null) {
+    throw new UnrecoverablePointError('a point by chance is one of a single database, and this is a whole server', {
+      hint: 'Name the database with -replica-id N, or leave -random out.',
+    });
+  }
+  const clientAt = (prefix: string): ReplicaClient => prefixedClient(client, prefix);
+  const report = await restoreServer({ ...common(options), client, clientAt, target });
+  const { plainBytes, fetchedBytes, image } = report;
+  const databases = report.replicas.flatMap(({ replicaId, position }) => (position ? [{ replicaId, position }] : []));
+  const warnings = [...report.warnings, ...report.replicas.flatMap((replica) => replica.warnings)];
+  return { kind: 'server', databases, imageTime: image?.time ?? null, plainBytes, fetchedBytes, warnings };
+}
+
+const common = ({ parallelism, budget, clock, log, signal, progress }: DrillOptions) => ({
+  parallelism,
+  budget,
+  clock,
+  log,
+  signal,
+  ...(progress === undefined ? {} : { progress }),
+});
