@@ -173,6 +173,8 @@ export class SnapshotUploader {
       return await this.#uploadSnapshot(entry, options);
     } catch (error) {
       if (!isOfOneSnapshot(error)) throw error;
+      // Half there when it was read: its lock came after the listing of names.
+      if (!(await isSnapshotUnchanged(this.#options.source.files, entry))) return false;
       this.#unusable.add(nameOf(entry), { tx: entry.tx, isDamaged: !(error instanceof LocalFileError) });
       this.#failure = this.#failure !== null && this.#failure.tx > entry.tx ? this.#failure : { tx: entry.tx, error };
       this.#options.log.error(`snapshot ${entry.tx} cannot be backed up: ${error.message}`, {
@@ -217,12 +219,8 @@ export class SnapshotUploader {
     this.#unusable.stored(entry.tx);
     this.#indexed = true;
     this.#index.keepOnly(packed.places);
-    this.#options.onStored({
-      tx: entry.tx,
-      objects: header.objects,
-      newObjects: packed.newObjects,
-      plainBytes: header.plainBytes,
-    });
+    const { objects, plainBytes } = header;
+    this.#options.onStored({ tx: entry.tx, objects, newObjects: packed.newObjects, plainBytes });
     return true;
   }
 
