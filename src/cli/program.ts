@@ -4,6 +4,7 @@ import { newCommand } from './command.ts';
 import { configCommand } from './config.ts';
 import { databasesCommand } from './databases.ts';
 import { generationsCommand } from './generations.ts';
+import { drillCommand } from './drill.ts';
 import { helpCommand } from './help-command.ts';
 import { leaseCommand } from './lease.ts';
 import { logCommand } from './log.ts';
@@ -44,6 +45,7 @@ Flags may be written -name value, -name=value or --name value, before or after a
     pointsCommand(session),
     logCommand(session),
     verifyCommand(session),
+    drillCommand(session),
     leaseCommand(session),
     configCommand(session),
     supportBundleCommand(session),
