@@ -2,7 +2,7 @@
  * Appends pieces of the line to a standby's log. Responsible for: that every byte belongs to a commit whose checksum is
  * right and that follows the one before; that each object holds what its name says, before any of it counts.
  */
-import { assert, CorruptionError } from '../../core/errors.ts';
+import { CorruptionError } from '../../core/errors.ts';
 import { byteOffset, formatPosition, type Position, samePosition } from '../../core/types.ts';
 import { decodeLogObject } from '../../layout/log-object.ts';
 import { type CommitFacts, CommitScanner } from '../../spacetimedb/commit-scanner.ts';
@@ -25,6 +25,8 @@ export interface ApplyOptions {
   readonly fetch: FetchOptions;
   /** Source segment of the commit at the log's end; null where that is not known. */
   readonly segment: StandbyPosition['segment'] | null;
+  /** Called before anything of a piece is written. */
+  readonly onBegin: () => Promise<void>;
   /** Called when the log is durable up to there. */
   readonly onDurable: (position: StandbyPosition) => Promise<void>;
   readonly onObject: (piece: FollowPiece) => void;
@@ -55,7 +57,7 @@ export async function applyPieces(
   try {
     for (const piece of pieces) {
       const body = stream.next(partCount(piece.object, partBytes));
-      unsynced += await new PieceWriter(log, piece, segment).write(body, fetch.signal);
+      unsynced += await new PieceWriter(log, piece, { ...options, segment }).write(body, fetch.signal);
       ({ segment } = piece.object);
       const { generation, time } = piece.object;
       reached = { ...log.position, time, generation, segment };
@@ -77,8 +79,12 @@ class PieceWriter {
   readonly #log: StandbyLog;
   readonly #piece: FollowPiece;
   readonly #continues: boolean;
+  readonly #onBegin: () => Promise<void>;
   #segment: StandbySegment | null = null;
   #scanner: CommitScanner | null = null;
+  #header: Uint8Array = new Uint8Array(0);
+  /** Commits of one frame, by their places in the object's plain bytes. */
+  readonly #noted: Pick<CommitFacts, 'tx' | 'start' | 'end'>[] = [];
   /** In the object's plain bytes: where what is wanted begins and ends. */
   #from = SEGMENT_HEADER_BYTES;
   #to: number | null = null;
@@ -87,10 +93,11 @@ class PieceWriter {
   #base = 0;
   #last: Position | null = null;
 
-  constructor(log: StandbyLog, piece: FollowPiece, segment: StandbyPosition['segment'] | null) {
+  constructor(log: StandbyLog, piece: FollowPiece, { segment, onBegin }: Pick<ApplyOptions, 'segment' | 'onBegin'>) {
     const { object, after } = piece;
     this.#log = log;
     this.#piece = piece;
+    this.#onBegin = onBegin;
     this.#passed = after === null;
     // Where it is not known: an object that does not begin a segment goes on in that of the commit before it.
     this.#continues = after !== null || (segment === null ? object.segment < object.first : object.segment === segment);
@@ -116,27 +123,38 @@ class PieceWriter {
 
   /** @param at where the frame begins in the object's plain bytes */
   async #push(frame: Uint8Array, at: number): Promise<void> {
-    if (this.#scanner === null) await this.#begin(frame.subarray(0, SEGMENT_HEADER_BYTES));
-    const scanner = this.#scanner;
-    const segment = this.#segment;
-    assert(scanner !== null && segment !== null, 'a piece that was begun has a segment');
+    const scanner = (this.#scanner ??= this.#scan(frame));
     scanner.push(at === 0 ? frame.subarray(SEGMENT_HEADER_BYTES) : frame);
     const { problem } = scanner;
     if (problem !== null && this.#to === null) {
       throw this.#corrupt(`holds a bad commit where transaction ${problem.tx} should be (${problem.kind})`);
     }
+    // Until then it is not known whether the object is of the standby's history: nothing is touched.
     if (!this.#passed) return;
+    const segment = await this.#open();
+    const shift = this.#base - this.#from;
+    for (const { tx, start, end } of this.#noted.splice(0)) {
+      segment.noteCommit({ tx, start: byteOffset(start + shift), end: byteOffset(end + shift) });
+    }
     const from = Math.max(this.#from - at, 0);
     const to = this.#to === null ? frame.byteLength : this.#to - at;
     if (from < to) await segment.write(frame.subarray(from, to));
   }
 
-  async #begin(header: Uint8Array): Promise<void> {
+  #scan(frame: Uint8Array): CommitScanner {
     const { object } = this.#piece;
-    const { version } = decodeSegmentHeader(header, { path: object.key });
-    this.#segment = await this.#log.segmentFor(object, header, this.#continues);
-    this.#base = this.#segment.bytes;
-    this.#scanner = new CommitScanner({ version, expectedTx: object.first, onCommit: (facts) => this.#note(facts) });
+    this.#header = Uint8Array.from(frame.subarray(0, SEGMENT_HEADER_BYTES));
+    const { version } = decodeSegmentHeader(this.#header, { path: object.key });
+    return new CommitScanner({ version, expectedTx: object.first, onCommit: (facts) => this.#note(facts) });
+  }
+
+  async #open(): Promise<StandbySegment> {
+    if (this.#segment !== null) return this.#segment;
+    await this.#onBegin();
+    const segment = await this.#log.segmentFor(this.#piece.object, this.#header, this.#continues);
+    this.#segment = segment;
+    this.#base = segment.bytes;
+    return segment;
   }
 
   #note(facts: CommitFacts): void {
@@ -150,12 +168,7 @@ class PieceWriter {
       this.#from = facts.end;
       return;
     }
-    const shift = this.#base - this.#from;
-    this.#segment?.noteCommit({
-      tx: facts.tx,
-      start: byteOffset(facts.start + shift),
-      end: byteOffset(facts.end + shift),
-    });
+    this.#noted.push({ tx: facts.tx, start: facts.start, end: facts.end });
     this.#last = { tx, crc };
     if (cut === null || tx < cut.tx) return;
     if (tx !== cut.tx || crc !== cut.crc) {

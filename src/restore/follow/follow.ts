@@ -11,6 +11,7 @@ import { ReplicateError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import type { StandbyStatus } from '../../core/status.ts';
 import { formatPosition, micros } from '../../core/types.ts';
+import type { LogObject } from '../../layout/keys.ts';
 import type { ReplicaClient } from '../../replica/replica-client.ts';
 import { checkBudget } from '../check-budget.ts';
 import { databaseExists } from '../database-exists.ts';
@@ -91,7 +92,8 @@ export class Standby {
     await checkTargetOutsideStore(directory, client.url);
     if (!(await databaseExists(directory))) {
       this.#meter.enter('restoring');
-      onRestored?.(await restore({ ...this.#options, target: directory, signal }));
+      const report = await restore({ ...this.#options, target: directory, signal });
+      onRestored?.(report);
     }
     await using lock = await lockDirectory(directory);
     await clearTemporaries(directory);
@@ -99,7 +101,9 @@ export class Standby {
     const floor = await readStandbyPosition(directory);
     await using standbyLog = await StandbyLog.open({ directory, system, signal });
     checkFloor(standbyLog.position, floor, directory);
-    if (floor === null && standbyLog.tail !== null) throw notOurTail(directory, standbyLog.tail);
+    // Zeros are space that a server made ready: nothing is lost with them.
+    const { tail } = standbyLog;
+    if (floor === null && tail !== null && tail !== 'zero') throw notOurTail(directory, tail);
     this.#stands = true;
     log.info('standing by', { directory, position: formatPosition(standbyLog.position) });
     await new Following(this.#options, { lock, system, standbyLog, floor, meter: this.#meter }).run(signal);
@@ -120,6 +124,7 @@ class Following {
   readonly #watch: LineWatch;
   /** Of the log's last commit, where it is known which object it came from. */
   #known: StandbyPosition | null;
+  #isNoted = false;
 
   constructor(options: FollowOptions, parts: FollowingParts) {
     const { standbyLog, floor } = parts;
@@ -143,6 +148,7 @@ class Following {
         signal,
       );
       meter.looked({ newest: this.#watch.newest, generation: this.#watch.generation });
+      this.#known ??= this.#placeOf(this.#watch.place);
       if (look.kind === 'apply') {
         await this.#apply(look.pieces, signal);
         continue;
@@ -150,6 +156,26 @@ class Following {
       this.#judge(look);
       await clock.sleep(look.behind ? Math.max(intervalMs, BEHIND_MS) : intervalMs, { signal });
     }
+  }
+
+  /** What the object that ends at the standby's position tells of it; null where there is none. */
+  #placeOf(object: LogObject | null): StandbyPosition | null {
+    const { standbyLog, meter } = this.#parts;
+    if (object === null) return null;
+    const { time, generation, segment } = object;
+    const place = { ...standbyLog.position, time, generation, segment };
+    meter.reached(place);
+    return place;
+  }
+
+  /** Before anything is appended: what stands behind this position from now on is ours. */
+  async #noteStart(): Promise<void> {
+    const { directory } = this.#options;
+    const { system, standbyLog, floor } = this.#parts;
+    if (floor !== null || this.#isNoted) return;
+    const unknown = { ...standbyLog.position, time: micros(0n), generation: null, segment: null };
+    await writeStandbyPosition(this.#known ?? unknown, { directory, system });
+    this.#isNoted = true;
   }
 
   /** @throws where there is nothing to wait for */
@@ -171,6 +197,7 @@ class Following {
       await applyPieces(standbyLog, pieces, {
         fetch,
         segment: this.#known?.segment ?? null,
+        onBegin: () => this.#noteStart(),
         onDurable: async (position) => {
           await writeStandbyPosition(position, { directory, system });
           this.#known = position;

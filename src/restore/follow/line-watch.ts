@@ -53,6 +53,8 @@ export class LineWatch {
   newest: TxOffset | null = null;
   /** The line's last generation. */
   generation: GenerationName | null = null;
+  /** The object that ends at the position, as the last look at everything found it; null where none does. */
+  place: LogObject | null = null;
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -110,8 +112,11 @@ export class LineWatch {
     const line = lineTo(view, generation);
     const listed = view.listing.logObjects;
     this.newest = null;
+    this.place = null;
     for (const { generation: name, until } of line) {
-      this.#noteNewest((listed.get(name) ?? []).filter(({ last }) => until === null || last <= until.tx));
+      const objects = (listed.get(name) ?? []).filter(({ last }) => until === null || last <= until.tx);
+      this.#noteNewest(objects);
+      this.place ??= objects.find(({ last, crc }) => last === position.tx && crc === position.crc) ?? null;
     }
     const localEnds = new Map<TxOffset, Crc32c | null>();
     const known = { line, documents: view.documents };

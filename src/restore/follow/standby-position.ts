@@ -19,10 +19,10 @@ import type { TargetSystem } from '../target-system.ts';
 export const STANDBY_FILE = '.stdb-standby.json';
 
 export interface StandbyPosition extends TimedPosition {
-  /** Whose object the commit came from. */
-  readonly generation: GenerationName;
-  /** The source segment that holds the commit: what follows in the same one goes on in the same file. */
-  readonly segment: TxOffset;
+  /** Whose object the commit came from; null where that is not known. */
+  readonly generation: GenerationName | null;
+  /** The source segment that holds the commit: what follows in the same one goes on in the same file. Null: not known. */
+  readonly segment: TxOffset | null;
 }
 
 export interface StandbyFileOptions {
@@ -45,8 +45,8 @@ export async function readStandbyPosition(directory: string): Promise<StandbyPos
     tx: fields.tx('tx'),
     crc: fields.crc('crcOfCommit'),
     time: fields.time('time'),
-    generation: readGenerationName(fields, 'generation'),
-    segment: fields.tx('segment'),
+    generation: fields.nullable('generation', (member) => readGenerationName(fields, member)),
+    segment: fields.nullable('segment', (member) => fields.tx(member)),
   };
 }
 
@@ -64,7 +64,7 @@ export async function writeStandbyPosition(
     crcOfCommit: formatCrc(position.crc),
     time: formatTimestamp(position.time),
     generation: position.generation,
-    segment: position.segment.toString(),
+    segment: position.segment?.toString() ?? null,
   });
   try {
     {
