@@ -148,7 +148,7 @@ async function run(session: Session, { server, restoreFirst: restores, ...facts 
       restoreFirst({ config, giveUpAfterMs, log, signal }),
     );
   }
-  const options = { ...facts, exit: (code: number) => io.exit(code), version };
+  const options = { ...facts, exit: (code: number) => io.exit(code), version, env: io.env };
   if (server === null || signals === null) {
     const { runReplicate } = await import('../daemon/replicate-command.ts');
     return await runReplicate({ ...options, log, signals: io.signals });

@@ -28,6 +28,16 @@ export interface DatabaseConfig extends DatabaseArgument {
   readonly extraFiles: readonly string[];
 }
 
+/** Drills in the daemon. */
+export interface DrillConfig {
+  readonly everyMs: number;
+  /** Run by `sh -c` on what was restored; null: nothing is. */
+  readonly exec: string | null;
+  readonly execTimeoutMs: number;
+  /** Absolute; null: the system's directory for temporary files. */
+  readonly scratch: string | null;
+}
+
 export interface Config {
   /** Where metrics and health are served; null: nowhere. */
   readonly addr: ListenAddress | null;
@@ -43,5 +53,7 @@ export interface Config {
   readonly log: { readonly level: LogLevel; readonly format: LogFormat };
   /** Level 0 alone in this release. */
   readonly levels: readonly { readonly intervalMs: number }[];
+  /** Null: none are done. */
+  readonly drill: DrillConfig | null;
   readonly dbs: readonly DatabaseConfig[];
 }

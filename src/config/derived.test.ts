@@ -37,6 +37,11 @@ test('the options of this release', () => {
     'log.format',
     'levels',
     'levels[].interval',
+    'drill',
+    'drill.every',
+    'drill.exec',
+    'drill.exec-timeout',
+    'drill.scratch',
     'dbs',
     'dbs[].path',
     'dbs[].replica',
@@ -55,7 +60,7 @@ describe('replicate.yml.example', () => {
   test('parses strictly, as it is and with the optional keys, which it all holds', async () => {
     const text = formatExample();
     expect(await read(text)).toEqual(await read(text.replace(/^(levels|memory):.*\n( .*\n)*/gm, '')));
-    const whole = text.replaceAll(/^# (addr|owner): /gm, '$1: ');
+    const whole = text.replaceAll(/^# (addr: |owner: |drill:| {2}(?:every|exec|exec-timeout|scratch): )/gm, '$1');
     expect(await read(whole)).toMatchObject({ addr: { port: 9090 }, owner: 'game-0' });
     expect(Object.keys(parse(whole) as object)).toEqual(
       declaredOptions.filter(({ path }) => path.length === 1).map(({ path }) => path[0]),
@@ -112,6 +117,7 @@ describe('config print', () => {
   const text = `addr: "[::1]:9090"
 owner: "yes: \${A} $\${B} # no"
 log: {level: debug}
+drill: {every: 36h, exec: 'test -d "$STDB_DRILL_DIR"', scratch: /scratch dir}
 dbs:
   - {path: /a, replica: {url: "s3://bkt/p?region=x"}}
   - path: "/with space"

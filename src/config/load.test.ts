@@ -33,8 +33,16 @@ test('a file with databases alone is complete by the defaults', async () => {
     requestTimeoutMs: 30_000,
     log: { level: 'info', format: 'auto' },
     levels: [{ intervalMs: 1000 }],
+    drill: null,
     dbs: [{ path: '/stdb/replicas/1', replicas: [{ url: 'file:///backup/1' }], extraFiles: [] }],
   });
+});
+
+test('drills: a period is enough', async () => {
+  const { drill } = await load(`drill: {every: 24h}\n${DBS}`);
+  expect(drill).toEqual({ everyMs: 86_400_000, exec: null, execTimeoutMs: 600_000, scratch: null });
+  const whole = await load(`drill: {every: 1h, exec: "test -d x", exec-timeout: 5s, scratch: /tmp/x}\n${DBS}`);
+  expect(whole.drill).toEqual({ everyMs: 3_600_000, exec: 'test -d x', execTimeoutMs: 5_000, scratch: '/tmp/x' });
 });
 
 test('every option can be written', async () => {
@@ -70,7 +78,7 @@ describe('one problem is one line that names file, line and column', () => {
     [
       'nothing near',
       `zzzzzz: 1\nlog: {}\n${DBS}`,
-      '1:1: unknown key "zzzzzz" (known: addr, owner, takeover, lease-ttl, shutdown-timeout, memory, compression-level, request-timeout, log, levels, dbs)',
+      '1:1: unknown key "zzzzzz" (known: addr, owner, takeover, lease-ttl, shutdown-timeout, memory, compression-level, request-timeout, log, levels, drill, dbs)',
     ],
     [
       'a key of a list item',
@@ -103,7 +111,7 @@ describe('one problem is one line that names file, line and column', () => {
     [
       'a hostile key',
       `__proto__: {}\n${DBS}`,
-      '1:1: unknown key "__proto__" (known: addr, owner, takeover, lease-ttl, shutdown-timeout, memory, compression-level, request-timeout, log, levels, dbs)',
+      '1:1: unknown key "__proto__" (known: addr, owner, takeover, lease-ttl, shutdown-timeout, memory, compression-level, request-timeout, log, levels, drill, dbs)',
     ],
     ['duplicate', `memory: 1GiB\nmemory: 2GiB\n${DBS}`, '2:1: this key was given before: keep one of the two'],
     ['tab', `log:\n\tlevel: info\n`, '2:1: not valid YAML: Tabs are not allowed as indentation'],

@@ -4,7 +4,7 @@
  */
 import { readFile as readFileOf } from 'node:fs/promises';
 import { ConfigurationError, localFileError, systemCode } from '../core/errors.ts';
-import type { Config, DatabaseArgument } from './config.ts';
+import type { Config, DatabaseArgument, DrillConfig } from './config.ts';
 import { checkDatabases, databaseOf } from './databases.ts';
 import { declaredOptions, formatOptionPath, type OptionPath } from './declared.ts';
 import type { Environment } from './expand.ts';
@@ -136,7 +136,15 @@ const resolve = (checked: CheckedConfig, env: Environment): Config => ({
   requestTimeoutMs: checked['request-timeout'],
   log: checked.log,
   levels: checked.levels.map(({ interval }) => ({ intervalMs: interval })),
+  drill: checked.drill === undefined ? null : drillOf(checked.drill),
   dbs: (checked.dbs ?? []).map(databaseOf),
+});
+
+const drillOf = (checked: NonNullable<CheckedConfig['drill']>): DrillConfig => ({
+  everyMs: checked.every,
+  exec: checked.exec ?? null,
+  execTimeoutMs: checked['exec-timeout'],
+  scratch: checked.scratch ?? null,
 });
 
 const isSamePlace = (a: Place | null, b: Place | null): boolean =>

@@ -44,6 +44,16 @@ export function formatConfig(config: Config, { origins }: FormatConfigOptions = 
   put(`  format: ${config.log.format}`, 'log.format');
   put('levels:', 'levels');
   for (const { intervalMs } of config.levels) put(`  - interval: ${formatDuration(intervalMs)}`);
+  const { drill } = config;
+  put(drill === null ? '# drill: none' : 'drill:', 'drill');
+  if (drill !== null) {
+    put(`  every: ${formatDuration(drill.everyMs)}`, 'drill.every');
+    put(drill.exec === null ? '  # exec: none' : `  exec: ${scalar(drill.exec)}`, 'drill.exec');
+    put(`  exec-timeout: ${formatDuration(drill.execTimeoutMs)}`, 'drill.exec-timeout');
+    const scratch =
+      drill.scratch === null ? "# scratch: the system's temporary directory" : `scratch: ${scalar(drill.scratch)}`;
+    put(`  ${scratch}`, 'drill.scratch');
+  }
   put(config.dbs.length === 0 ? '# dbs: none' : 'dbs:', 'dbs');
   for (const { path, replicas, extraFiles } of config.dbs) {
     put(`  - path: ${scalar(path)}`);

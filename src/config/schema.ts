@@ -27,6 +27,27 @@ const levelSchema = z.strictObject({
   }),
 });
 
+const drillSchema = z.strictObject({
+  every: option(duration({ min: SECOND_MS, max: 366 * 24 * HOUR_MS }), {
+    description: 'How often each database, or whole server, is restored from each of its destinations.',
+    example: '24h',
+  }),
+  exec: option(text().optional(), {
+    description:
+      'A command that `sh -c` runs on what was restored: the directory is in STDB_DRILL_DIR, the transaction in STDB_DRILL_TX. Another status than 0 fails the drill.',
+    example: 'test -d "$STDB_DRILL_DIR/clog"',
+    defaultNote: 'none',
+  }),
+  'exec-timeout': option(duration({ min: SECOND_MS, max: 24 * HOUR_MS }).prefault('10m'), {
+    description: 'How long that command may take.',
+  }),
+  scratch: option(absolutePath().optional(), {
+    description: 'Where the directory is made that is removed again. It needs space for the whole database, or server.',
+    example: '/mnt/scratch',
+    defaultNote: "the system's directory for temporary files",
+  }),
+});
+
 const replicaSchema = (example: string) =>
   z.strictObject({
     url: option(text(), {
@@ -115,6 +136,11 @@ export const configSchema = z.strictObject({
       description: 'How often log objects are written. One entry in this release.',
     },
   ),
+  drill: option(drillSchema.optional(), {
+    description:
+      'Scheduled proof that what is stored can be restored: into a scratch directory, one at a time, spread over the period. A drill that fails makes the health degraded.',
+    defaultNote: 'no drills',
+  }),
   dbs: option(z.array(databaseSchema).min(1), {
     description: 'The databases, or whole servers, and where each is replicated to.',
   }),

@@ -113,6 +113,23 @@ export interface StandbyStatus {
   readonly counters: { readonly logObjects: number; readonly logBytesStored: number };
 }
 
+/** Scheduled drills of one path from one destination, since this process started. */
+export interface DrillStatus {
+  /** As configured. */
+  readonly database: string;
+  /** The destination's URL without secrets. */
+  readonly destination: string;
+  readonly running: boolean;
+  readonly lastSuccess: Micros | null;
+  /** Of the last one that succeeded: restore, check and command; null while there is none. */
+  readonly lastDurationSeconds: number | null;
+  /** The point that it reached; of a whole server, of its first database. */
+  readonly lastPosition: TimedPosition | null;
+  readonly successes: number;
+  readonly failures: number;
+  readonly lastFailure: { readonly code: string; readonly message: string; readonly at: Micros } | null;
+}
+
 export interface StoreOperationCounters {
   requests: number;
   errors: number;

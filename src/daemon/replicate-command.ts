@@ -3,10 +3,12 @@ import type { Config } from '../config/config.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import type { ExitCode } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
+import type { DatabaseStatus } from '../core/status.ts';
 import { diskFiles } from '../core/readable-files.ts';
 import { redactUrl } from '../replica/registry.ts';
 import { identifyWriter } from '../replicate/writer.ts';
 import { combineExitCodes, exitCodeOfError } from './exit-code.ts';
+import { drillMemoryBytes, openDrills } from './drill-places.ts';
 import { MemoryShares } from './memory-shares.ts';
 import type { OperatorLog } from './open-log.ts';
 import { PathReplication, requireSource } from './path-replication.ts';
@@ -36,6 +38,8 @@ export interface ReplicateOptions {
   readonly exit: (code: number) => never;
   readonly clock?: Clock;
   readonly server?: ServerBeside;
+  /** Of the command that drills start. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
 /** A server that this process runs (`-exec`), as far as the composition knows of it. */
@@ -57,6 +61,8 @@ export async function runReplicate(options: ReplicateOptions): Promise<ExitCode>
   const drain = (): void => supervisor.drain();
   using shutdown = new Shutdown({ signals, exit, timeoutMs: config.shutdownTimeoutMs, clock, log, drain });
   const supervisor = new Supervisor({ signal: shutdown.signal, log });
+  const { drill } = config;
+  const drillBytes = drill === null || once ? 0 : drillMemoryBytes(memoryBytes);
   const context: ReplicationContext = {
     config,
     once,
@@ -65,18 +71,23 @@ export async function runReplicate(options: ReplicateOptions): Promise<ExitCode>
     writer: await identifyWriter({ owner: config.owner, version }),
     files: diskFiles,
     clock,
-    memory: new MemoryShares({ memoryBytes, stores: new Set(urls.map(storeOf)) }),
+    memory: new MemoryShares({ memoryBytes: memoryBytes - drillBytes, stores: new Set(urls.map(storeOf)) }),
     supervisor,
   };
   const replications = await openReplications(context, { config, stores, log });
 
+  const databases = (): readonly DatabaseStatus[] => replications.flatMap((each) => each.databases());
+  const env = options.env ?? {};
+  const drills = drill && !once ? await openDrills({ drill, config, stores, databases, env, clock, log }) : null;
+
   if (config.addr !== null && !once) {
     const { serve } = await import('./serve.ts');
     const sources = {
-      databases: () => replications.flatMap((each) => each.databases()),
+      databases,
       images: () => replications.flatMap((each) => each.images()),
       stores: () => replications.flatMap((each) => each.stores()),
       events: () => log.events?.() ?? [],
+      ...(drills === null ? {} : { drills: () => drills.statuses() }),
     };
     const server = stack.use(await serve({ addr: config.addr, version, ...sources }));
     log.info('serving metrics and health', { ...server.address });
@@ -84,8 +95,12 @@ export async function runReplicate(options: ReplicateOptions): Promise<ExitCode>
   const running = Promise.all(
     replications.map((each) => supervisor.run(each, { isContainer: () => each.isContainer })),
   );
+  // What becomes of drills is told by health and metrics, not by the exit code.
+  const drilling = drills && supervisor.run(drills, { isContainer: () => true });
   options.server?.start();
   await running;
+  drills?.drain();
+  await drilling;
   await options.server?.outlive();
   return combineExitCodes(supervisor.outcomes.map(({ error }) => (error === null ? 0 : exitCodeOfError(error))));
 }

@@ -1,5 +1,5 @@
 /** Metrics and health over HTTP. Loaded only where an address is configured: together they cost 11 MB of memory. */
-import type { DatabaseStatus, ServerImageStatus, StandbyStatus, StoreCounters } from '../core/status.ts';
+import type { DatabaseStatus, DrillStatus, ServerImageStatus, StandbyStatus, StoreCounters } from '../core/status.ts';
 import type { LogEvent } from '../observe/event-ring.ts';
 import { type HttpServer, serveHttp } from '../observe/http.ts';
 import { createMetrics } from '../observe/metrics.ts';
@@ -10,6 +10,7 @@ export interface ServeOptions {
   readonly databases: () => readonly DatabaseStatus[];
   readonly images: () => readonly ServerImageStatus[];
   readonly standbys?: () => readonly StandbyStatus[];
+  readonly drills?: (() => readonly DrillStatus[]) | undefined;
   readonly stores: () => readonly StoreCounters[];
   /** The last lines of the log, oldest first. */
   readonly events: () => readonly LogEvent[];
@@ -22,10 +23,11 @@ export function serve({
   databases,
   images,
   standbys,
+  drills,
   stores,
   events,
   version,
 }: ServeOptions): Promise<HttpServer> {
-  const metrics = createMetrics({ version, databases, images, standbys, stores, process: readProcessFacts });
-  return serveHttp({ addr, databases, images, standbys, events, metrics, version });
+  const metrics = createMetrics({ version, databases, images, standbys, drills, stores, process: readProcessFacts });
+  return serveHttp({ addr, databases, images, standbys, drills, events, metrics, version });
 }

@@ -1,5 +1,5 @@
 /** Whether the service is fit, from what the engines say of themselves. Pure. */
-import type { DatabaseStatus, ServerImageStatus, StandbyStatus } from '../core/status.ts';
+import type { DatabaseStatus, DrillStatus, ServerImageStatus, StandbyStatus } from '../core/status.ts';
 
 /** A lag above this is worth a word; it makes nothing unready, because a restart would not shorten it. */
 export const LAG_DEGRADED_SECONDS = 60;
@@ -33,6 +33,12 @@ export interface StandbyHealth extends Judgement {
   readonly destination: string;
 }
 
+/** Whether the last scheduled drill succeeded. */
+export interface DrillHealth extends Judgement {
+  readonly database: string;
+  readonly destination: string;
+}
+
 export interface Health {
   /** What `/readyz` answers: 200 or 503. */
   readonly ready: boolean;
@@ -42,6 +48,8 @@ export interface Health {
   readonly servers: readonly ServerHealth[];
   /** Absent where there is none. */
   readonly standbys?: readonly StandbyHealth[];
+  /** Absent where none are scheduled. */
+  readonly drills?: readonly DrillHealth[];
 }
 
 /** From best to worst. */
@@ -109,11 +117,19 @@ function judgeStandby(status: StandbyStatus): Judgement {
   return { health: 'ok', reason: null };
 }
 
+/** What cannot be restored is still being stored: that is no reason to be unready. */
+function judgeDrill({ lastFailure, lastSuccess }: DrillStatus): Judgement {
+  if (lastFailure === null || (lastSuccess !== null && lastSuccess > lastFailure.at))
+    return { health: 'ok', reason: null };
+  return { health: 'degraded', reason: `the last drill failed: ${lastFailure.code}: ${lastFailure.message}` };
+}
+
 /** Without anything to judge the service is still starting. */
 export function judgeHealth(
   statuses: readonly DatabaseStatus[],
   images: readonly ServerImageStatus[] = [],
   standing: readonly StandbyStatus[] = [],
+  drilled: readonly DrillStatus[] = [],
 ): Health {
   const databases = statuses.map((status) => ({
     database: status.database,
@@ -130,7 +146,12 @@ export function judgeHealth(
     destination: status.destination,
     ...judgeStandby(status),
   }));
-  const all = [...databases, ...servers, ...standbys];
+  const drills = drilled.map((status) => ({
+    database: status.database,
+    destination: status.destination,
+    ...judgeDrill(status),
+  }));
+  const all = [...databases, ...servers, ...standbys, ...drills];
   const worst = Math.max(...all.map(({ health }) => ORDER.indexOf(health)), all.length === 0 ? 3 : 0);
   const health = ORDER[worst] ?? 'starting';
   return {
@@ -139,5 +160,6 @@ export function judgeHealth(
     databases,
     servers,
     ...(standbys.length === 0 ? {} : { standbys }),
+    ...(drills.length === 0 ? {} : { drills }),
   };
 }

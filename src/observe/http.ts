@@ -4,7 +4,7 @@ import { Hono } from 'hono';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server } from 'node:http';
 import { ConfigurationError, systemCode } from '../core/errors.ts';
-import type { DatabaseStatus, ServerImageStatus, StandbyStatus } from '../core/status.ts';
+import type { DatabaseStatus, DrillStatus, ServerImageStatus, StandbyStatus } from '../core/status.ts';
 import type { LogEvent } from './event-ring.ts';
 import { judgeHealth } from './health.ts';
 import type { Metrics } from './metrics.ts';
@@ -14,6 +14,7 @@ export interface HttpOptions {
   readonly databases: () => readonly DatabaseStatus[];
   readonly images: () => readonly ServerImageStatus[];
   readonly standbys?: (() => readonly StandbyStatus[]) | undefined;
+  readonly drills?: (() => readonly DrillStatus[]) | undefined;
   /** The last lines of the log, oldest first; without secrets. */
   readonly events: () => readonly LogEvent[];
   readonly metrics: Metrics;
@@ -31,7 +32,7 @@ const CONNECTIONS_MAX = 64;
 const REQUEST_TIMEOUT_MS = 10_000;
 const CLOSE_GRACE_MS = 1_000;
 
-function routes({ databases, images, standbys, events, metrics, version }: HttpOptions): Hono {
+function routes({ databases, images, standbys, drills, events, metrics, version }: HttpOptions): Hono {
   const app = new Hono();
   app.get('/', (context) =>
     context.text(
@@ -40,7 +41,7 @@ function routes({ databases, images, standbys, events, metrics, version }: HttpO
   );
   app.get('/livez', (context) => context.text('ok\n'));
   app.get('/readyz', (context) => {
-    const health = judgeHealth(databases(), images(), standbys?.());
+    const health = judgeHealth(databases(), images(), standbys?.(), drills?.());
     return context.body(`${JSON.stringify(health, null, 2)}\n`, health.ready ? 200 : 503, {
       'content-type': 'application/json',
       'cache-control': 'no-store',

@@ -6,11 +6,13 @@ import { Registry } from 'prom-client';
 import type {
   DatabaseState,
   DatabaseStatus,
+  DrillStatus,
   ServerImageStatus,
   StandbyStatus,
   StoreCounters,
   StoreOperation,
 } from '../core/status.ts';
+import { drillDefinitions } from './drill-metrics.ts';
 import { imageDefinitions } from './image-metrics.ts';
 import { type Labels, type MetricDefinition, registerMetric, type Sample } from './metric-definition.ts';
 import type { ProcessFacts } from './process-facts.ts';
@@ -20,6 +22,7 @@ export interface MetricsSources {
   readonly databases: () => readonly DatabaseStatus[];
   readonly images: () => readonly ServerImageStatus[];
   readonly standbys?: (() => readonly StandbyStatus[]) | undefined;
+  readonly drills?: (() => readonly DrillStatus[]) | undefined;
   readonly stores: () => readonly StoreCounters[];
   readonly process: () => Promise<ProcessFacts>;
   readonly version: string;
@@ -189,6 +192,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     ...databaseDefinitions(sources),
     ...imageDefinitions(sources),
     ...(sources.standbys === undefined ? [] : standbyDefinitions(sources.standbys)),
+    ...(sources.drills === undefined ? [] : drillDefinitions(sources.drills)),
     ...storeDefinitions(sources),
     ...processDefinitions(sources),
   ];
