@@ -8,6 +8,7 @@ import { assert, CorruptionError, errorMessage, primaryError } from '../core/err
 import type { Log } from '../core/log.ts';
 import type { TimedPosition } from '../core/status.ts';
 import { formatTimestamp } from '../layout/time.ts';
+import { ObjectNotFoundError } from '../replica/replica-client.ts';
 import type { FetchOptions } from './fetch-parts.ts';
 import { type FollowedPlan, followPlan, isUnusable, UnusableObject } from './follow-plan.ts';
 import { partBytesFor } from './part-stream.ts';
@@ -46,6 +47,8 @@ export class DatabaseRestore {
   #goal: Pick<RestorePlan, 'generation' | 'target'> | null = null;
   #plan: RestorePlan | null = null;
   #point: ResolvedPoint | null = null;
+  /** Objects that were listed and were not there any more. */
+  #gone = 0;
 
   constructor(options: DatabaseRestoreOptions) {
     this.#options = options;
@@ -59,7 +62,11 @@ export class DatabaseRestore {
    */
   async plan(view?: StoreView): Promise<RestorePlan> {
     const { point, generation } = this.#options;
-    const plan = point ? await this.#planTo(point, view) : await this.#makePlan({ generation }, view);
+    let seen = view;
+    const plan = await this.#despiteRetention(async (isAgain) => {
+      if (isAgain) seen = undefined;
+      return point ? await this.#planTo(point, seen) : await this.#makePlan({ generation }, seen);
+    });
     this.#plan = plan;
     this.#goal = { generation: plan.generation, target: plan.target };
     // Who asks for a point knows that there is more.
@@ -114,7 +121,7 @@ export class DatabaseRestore {
   async follow<T>(attempt: (plan: RestorePlan) => Promise<T>): Promise<T> {
     // The head may move on to another generation meanwhile: this restore does not.
     const goal = this.#goal ?? (await this.plan());
-    let plan = this.#plan ?? (await this.#makePlan(goal));
+    let plan = this.#plan ?? (await this.#despiteRetention(() => this.#makePlan(goal)));
     this.#plan = null;
     const { generation, target } = goal;
     for (let count = 1; ; count += 1) {
@@ -127,7 +134,22 @@ export class DatabaseRestore {
         if (count === ATTEMPTS_MAX) throw giveUp(error);
         this.#noteUnusable(error.key, error.reason);
       }
-      plan = await this.#planAgain({ generation, target });
+      plan = await this.#despiteRetention(() => this.#planAgain({ generation, target }));
+    }
+  }
+
+  /**
+   * A listing is old as soon as it is there: where an object of it is gone and there is no plan without it, a longer one
+   * may hold the same commits by now, and only a new listing tells. `make` reads the store anew.
+   */
+  async #despiteRetention(make: (isAgain: boolean) => Promise<RestorePlan>): Promise<RestorePlan> {
+    for (let count = 1; ; count += 1) {
+      const gone = this.#gone;
+      try {
+        return await make(count > 1);
+      } catch (error) {
+        if (this.#gone === gone || count === ATTEMPTS_MAX) throw error;
+      }
     }
   }
 
@@ -209,6 +231,7 @@ export class DatabaseRestore {
 
   #noteUnusable(key: string, reason: Error): void {
     this.#unusable.set(key, reason);
+    if (reason instanceof ObjectNotFoundError) this.#gone += 1;
     this.warn(`${key} cannot be used, and the restore goes on without it: ${reason.message}.`);
   }
 
