@@ -33,7 +33,7 @@ export interface LogQuery {
   readonly from: LogBound | null;
   /** The last that is wanted; null: to the end. */
   readonly to: LogBound | null;
-  /** Exactly this name; null: any, and none. */
+  /** Exactly this name; null: whichever there is. */
   readonly reducer: string | null;
   /** Of what fits, the newest so many; null: all. */
   readonly count: number | null;

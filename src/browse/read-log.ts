@@ -5,7 +5,6 @@
  * Invariants: commits come ascending, each once; what is damaged or gone is said and left out, where another object holds
  * the same commits they are taken from there, and where none does the log ends with a failure after all the rest.
  */
-import { CorruptionError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { mapAhead } from '../core/map-ahead.ts';
 import { type Micros, micros, type TxOffset, txOffset, U64_MAX } from '../core/types.ts';
@@ -17,6 +16,7 @@ import type { LineRun } from '../restore/line-runs.ts';
 import { lineEnd } from '../restore/plan.ts';
 import type { StoreView } from '../restore/plan-types.ts';
 import { lineRuns, lineTo } from '../restore/recoverable.ts';
+import { findHoles, holeError, isOutsideOfTimes } from './log-holes.ts';
 import type { LoggedCommit, LogQuery } from './logged-commit.ts';
 import { objectCommits } from './object-commits.ts';
 import { commitsBackward, commitsForward, type StepOptions } from './step-commits.ts';
@@ -75,9 +75,9 @@ class LogReader {
       const found = await this.#backward(count);
       if (found.length > 0) yield found;
       // What is older than the oldest of these was not asked for.
-      if (found.length === count) return this.#requireWhole(found[0]?.first ?? null);
+      if (found.length === count) return await this.#requireWhole(found[0]?.first ?? null);
     }
-    this.#requireWhole(null);
+    await this.#requireWhole(null);
   }
 
   async *#forward(): AsyncGenerator<readonly LoggedCommit[], void, void> {
@@ -133,6 +133,8 @@ class LogReader {
         return found;
       } catch (error) {
         this.#noteUnusable(error);
+        // What lies behind a hole that nothing leads over is no recovery point.
+        found = found.filter(({ last }) => this.#runs.some((run) => run.first <= last && last <= run.last));
       }
     }
   }
@@ -211,50 +213,20 @@ class LogReader {
   }
 
   /** @param since what is older is not asked for @throws CorruptionError */
-  #requireWhole(since: TxOffset | null): void {
+  async #requireWhole(since: TxOffset | null): Promise<void> {
     const { from, to } = this.#options.query;
     const begin = since ?? (from?.kind === 'tx' ? from.tx : null);
-    for (const { after, before } of this.#holes()) {
-      const isOlder = begin !== null && before !== null && before <= begin;
-      const isNewer = to?.kind === 'tx' && after !== null && after >= to.tx;
-      if (!isOlder && !isNewer) throw this.#holeError({ after, before });
-    }
-  }
-
-  *#holes(): Generator<Hole, void, void> {
-    let after: TxOffset | null = null;
-    for (const { first, last } of this.#runs) {
-      if (after !== null) yield { after, before: first };
-      after = last;
-    }
     const { head } = this.#view;
     const stored = head?.generation === this.#generation ? (head.position?.tx ?? null) : null;
-    for (const tx of [...this.#lost, ...(stored === null ? [] : [stored])]) {
-      if (this.#runs.some(({ first, last }) => first <= tx && tx <= last)) continue;
-      const behind = this.#runs.find(({ first }) => first > tx)?.first ?? null;
-      yield { after: this.#runs.findLast(({ last }) => last < tx)?.last ?? null, before: behind };
+    const known = stored === null ? this.#lost : [...this.#lost, stored];
+    for (const hole of findHoles(this.#runs, known)) {
+      const { after, before } = hole;
+      const isOlder = begin !== null && before !== null && before.first <= begin;
+      const isNewer = to?.kind === 'tx' && after !== null && after.last >= to.tx;
+      if (isOlder || isNewer || (await isOutsideOfTimes(hole, this.#options))) continue;
+      throw holeError(hole, this.#generation);
     }
   }
-
-  #holeError({ after, before }: Hole): CorruptionError {
-    const place =
-      after !== null && before !== null
-        ? ` between transactions ${after} and ${before}`
-        : after !== null
-          ? ` behind transaction ${after}`
-          : before !== null
-            ? ` before transaction ${before}`
-            : '';
-    return new CorruptionError(`the log of generation ${this.#generation} is missing or damaged${place}`, {
-      hint: '`stdb-replicate points` shows what can be restored.',
-      facts: { generation: this.#generation },
-    });
-  }
-}
-
-interface Hole {
-  readonly after: TxOffset | null;
-  readonly before: TxOffset | null;
 }
 
 async function collect<T>(items: AsyncIterable<T>): Promise<readonly T[]> {

@@ -26,7 +26,7 @@ Exit codes: 0 shown, 2 usage or configuration, 3 some could not be read, 10 no b
 };
 
 const COLUMNS: readonly Column[] = [
-  { title: 'GENERATION' },
+  { title: 'GEN', align: 'right' },
   { title: 'REASON' },
   { title: 'FROM', align: 'right', spare: 1 },
   { title: 'LINE' },
@@ -37,19 +37,21 @@ const COLUMNS: readonly Column[] = [
   { title: 'OBJECTS', align: 'right', spare: 3 },
   { title: 'LOG', align: 'right', spare: 2 },
   { title: 'SNAPSHOTS', align: 'right', spare: 4 },
-  { title: 'CREATED (UTC)', spare: 5 },
-  { title: 'WRITER', least: 12, spare: 7 },
+  { title: 'NAME', spare: 5 },
+  { title: 'CREATED (UTC)', spare: 7 },
+  { title: 'WRITER', least: 12, spare: 8 },
 ];
 
 const IMAGE_COLUMNS: readonly Column[] = [
-  { title: 'GENERATION' },
+  { title: 'GEN', align: 'right' },
   { title: 'REASON' },
   { title: 'LINE' },
   { title: 'IMAGES', align: 'right' },
-  { title: 'OLDEST (UTC)', spare: 1 },
+  { title: 'OLDEST (UTC)', spare: 2 },
   { title: 'NEWEST (UTC)' },
-  { title: 'CREATED (UTC)', spare: 2 },
-  { title: 'WRITER', least: 12, spare: 3 },
+  { title: 'NAME', spare: 1 },
+  { title: 'CREATED (UTC)', spare: 3 },
+  { title: 'WRITER', least: 12, spare: 4 },
 ];
 
 const PLACES = { head: 'head', line: 'line', other: 'other' } as const;
@@ -57,8 +59,10 @@ const numberOf = (generation: string): string => generation.slice(0, 8).replace(
 const writerText = ({ writer }: Pick<GenerationRow, 'writer'>): string =>
   writer === null ? '-' : `${writer.owner}@${writer.host}`;
 
-const cells = (row: GenerationRow): string[] => [
-  row.generation,
+type NameOf = (row: { readonly generation: string }) => string;
+
+const cells = (row: GenerationRow, nameOf: NameOf): string[] => [
+  nameOf(row),
   row.reason ?? '?',
   row.parent === null ? '-' : `${numberOf(row.parent.generation)} @ ${row.parent.position.tx}`,
   row.place === 'line' && row.until !== null ? `to ${row.until}` : PLACES[row.place],
@@ -69,17 +73,19 @@ const cells = (row: GenerationRow): string[] => [
   row.logObjects.toString(),
   humanBytes(row.logBytes),
   row.snapshots.toString(),
+  row.generation,
   tableTime(row.createdAt),
   writerText(row),
 ];
 
-const imageCells = (row: ImageGenerationRow): string[] => [
-  row.generation,
+const imageCells = (row: ImageGenerationRow, nameOf: NameOf): string[] => [
+  nameOf(row),
   row.reason ?? '?',
   PLACES[row.place],
   row.images.toString(),
   tableTime(row.oldest),
   tableTime(row.newest),
+  row.generation,
   tableTime(row.createdAt),
   writerText(row),
 ];
@@ -87,12 +93,27 @@ const imageCells = (row: ImageGenerationRow): string[] => [
 const problems = (rows: readonly (GenerationRow | ImageGenerationRow)[]): string[] =>
   rows.flatMap(({ generation, problem }) => (problem === null ? [] : [`  ! ${generation}: ${problem}`]));
 
+/** Numbers, as -generation takes them; names where a number means two. */
+function namesOf(rows: readonly { readonly generation: string }[]): NameOf {
+  const numbers = new Set(rows.map(({ generation }) => numberOf(generation)));
+  return ({ generation }) => (numbers.size === rows.length ? numberOf(generation) : generation);
+}
+
 export function formatGenerations(found: BrowsedGenerations, width: number | null): string[] {
   const options = { width, indent: '  ' };
+  const nameOf = namesOf(found.rows);
   const table =
     found.kind === 'database'
-      ? formatTable(COLUMNS, found.rows.map(cells), options)
-      : formatTable(IMAGE_COLUMNS, found.rows.map(imageCells), options);
+      ? formatTable(
+          COLUMNS,
+          found.rows.map((row) => cells(row, nameOf)),
+          options,
+        )
+      : formatTable(
+          IMAGE_COLUMNS,
+          found.rows.map((row) => imageCells(row, nameOf)),
+          options,
+        );
   return [...table, ...problems(found.rows)];
 }
 

@@ -22,7 +22,7 @@ From names, and the manifests of snapshots that a range begins with: \`verify -d
 
 ${WHERE}
 
-Exit codes: 0 shown, 2 usage or configuration, 3 some could not be read, 10 no backup there, 14 the line is damaged,
+Exit codes: 0 shown, 2 usage or configuration, 3 some could not be read, 10 no backup there, 14 the line cannot be followed,
 75 store unreachable.`,
   examples: [
     ['stdb-replicate points s3://my-backups/game-0', 'to when could we restore?'],

@@ -22,7 +22,11 @@ export interface TableOptions {
 }
 
 const GAP = 2;
-const lengthOf = (text: string): number => [...text].length;
+/** By characters as they are shown, so that none is cut in two. */
+const segmenter = new Intl.Segmenter('en');
+const charactersOf = (text: string): string[] => Array.from(segmenter.segment(text), ({ segment }) => segment);
+const ASCII = /^[\x20-\x7e]*$/;
+const lengthOf = (text: string): number => (ASCII.test(text) ? text.length : charactersOf(text).length);
 
 /** Lines, the title's first. Control characters in cells are escaped. */
 export function formatTable(
@@ -82,6 +86,7 @@ function pad(text: string, width: number, align: 'right' | undefined): string {
 
 /** At most `width` characters, the last one `…` where some are missing. */
 export function cutName(text: string, width: number): string {
-  const characters = [...text];
-  return characters.length <= width ? text : `${characters.slice(0, Math.max(0, width - 1)).join('')}…`;
+  if (lengthOf(text) <= width) return text;
+  const characters = charactersOf(text);
+  return `${characters.slice(0, Math.max(0, width - 1)).join('')}…`;
 }

@@ -54,7 +54,7 @@ async function databaseIn(root: ReplicaClient, { replicaId, signal }: BrowseLogO
     return prefixedClient(root, replicaPrefix(replicaId));
   }
   if (kind !== 'server') return root;
-  const ids = await listStoredReplicas(root, { signal });
+  const ids = [...(await listStoredReplicas(root, { signal }))].sort((a, b) => (a < b ? -1 : 1));
   const [first] = ids;
   if (first === undefined) throw noBackup(root.url);
   if (ids.length === 1) return prefixedClient(root, replicaPrefix(first));

@@ -45,6 +45,8 @@ export interface LogOptions {
   /** An object ends after so many commits, and where a segment ends. Default: only there. */
   readonly commitsPerObject?: number;
   readonly level?: number;
+  /** Frames end where commits do, as a writer cuts them; else wherever 256 KiB end. */
+  readonly alignedFrames?: boolean;
   /** `prev` of the first object; default: the recorded one. 0 where a parentless generation begins. */
   readonly prev?: Crc32c;
 }
@@ -112,7 +114,8 @@ export class StoreBuilder {
       const next = commits[index + 1];
       if (next?.segment === commit.segment && some.length < commitsPerObject) continue;
       const prev = keys.length === 0 ? options.prev : undefined;
-      keys.push(await this.#putObject(generation, some, { level: options.level ?? 0, prev }));
+      const { level = 0, alignedFrames = false } = options;
+      keys.push(await this.#putObject(generation, some, { level, prev, alignedFrames }));
       some = [];
     }
     return keys;
@@ -121,7 +124,7 @@ export class StoreBuilder {
   async #putObject(
     generation: GenerationName,
     commits: readonly RecordedCommit[],
-    { level, prev }: { level: number; prev: Crc32c | undefined },
+    { level, prev, alignedFrames }: { level: number; prev: Crc32c | undefined; alignedFrames: boolean },
   ): Promise<string> {
     const first = commits[0] as RecordedCommit;
     const last = commits.at(-1) as RecordedCommit;
@@ -135,8 +138,9 @@ export class StoreBuilder {
       prev: prev ?? first.prev,
       crc: last.crc,
     });
-    const plain = Buffer.concat([first.header, ...commits.map(({ bytes }) => bytes)]);
-    const body = await collect(encodeLogObject(chunks(plain), { level: 1 }));
+    const parts = [first.header, ...commits.map(({ bytes }) => bytes)];
+    const frames = alignedFrames ? gather(parts) : chunks(Buffer.concat(parts));
+    const body = await collect(encodeLogObject(frames, { level: 1 }));
     await this.client.put(key, body);
     return key;
   }
@@ -193,6 +197,22 @@ export class StoreBuilder {
 
 function* chunks(bytes: Uint8Array): Generator<Uint8Array, void, void> {
   for (let at = 0; at < bytes.byteLength; at += FRAME_BYTES) yield bytes.subarray(at, at + FRAME_BYTES);
+}
+
+/** Whole parts, as many as a frame takes; a longer one fills several. */
+function* gather(parts: readonly Uint8Array[]): Generator<Uint8Array, void, void> {
+  let some: Uint8Array[] = [];
+  let bytes = 0;
+  for (const part of parts) {
+    if (bytes > 0 && bytes + part.byteLength > FRAME_BYTES) {
+      yield* chunks(Buffer.concat(some));
+      some = [];
+      bytes = 0;
+    }
+    some.push(part);
+    bytes += part.byteLength;
+  }
+  yield* chunks(Buffer.concat(some));
 }
 
 export interface SimpleStore {
