@@ -3,12 +3,14 @@
  * memory than the budget gives.
  *
  * Each part takes its share of the budget once, whole, in the order of use. So the part that is needed next always
- * gets its bytes first, and waiting for the budget cannot become waiting for oneself.
+ * gets its bytes first, and waiting for the budget cannot become waiting for oneself. A part that is slow is asked for a
+ * second time (`hedge.ts`), where there is memory for it at once.
  */
 import type { BudgetShare, ByteBudget } from '../core/byte-budget.ts';
 import { CorruptionError } from '../core/errors.ts';
 import { mapAhead } from '../core/map-ahead.ts';
 import type { ObjectVersion, ReplicaClient, StoredObject } from '../replica/replica-client.ts';
+import { hedge, HedgePolicy } from './hedge.ts';
 
 export interface Part {
   readonly key: string;
@@ -49,8 +51,9 @@ export async function* fetchParts<P extends Part>(
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const shares = new Set<BudgetShare>();
+  const policy = new HedgePolicy();
   const ahead = { ahead: options.parallelism, signal: options.signal };
-  const fetched = mapAhead(parts, (part) => fetchPart(part, { ...options, signal, shares }), ahead);
+  const fetched = mapAhead(parts, (part) => fetchPart(part, { ...options, signal, shares, policy }), ahead);
   try {
     for (;;) {
       const { value, done } = await fetched.next();
@@ -68,9 +71,9 @@ export async function* fetchParts<P extends Part>(
 
 async function fetchPart<P extends Part>(
   part: P,
-  options: FetchOptions & { readonly shares: Set<BudgetShare> },
+  options: FetchOptions & { readonly shares: Set<BudgetShare>; readonly policy: HedgePolicy },
 ): Promise<FetchedPart<P>> {
-  const { client, budget, signal, onFetched, shares } = options;
+  const { budget, signal, onFetched, shares, policy } = options;
   const wanted = part.endExclusive - part.start;
   const share = await budget.take(wanted + (part.extraBytes ?? 0), { signal });
   shares.add(share);
@@ -79,16 +82,24 @@ async function fetchPart<P extends Part>(
     share[Symbol.dispose]();
   };
   try {
-    const isWhole = part.start === 0 && part.endExclusive === part.objectBytes;
-    const range = { start: part.start, endExclusive: part.endExclusive };
-    const stored = await getPart(client, part, { signal, ...(isWhole ? {} : { range }) });
-    const bytes = await readExactly(stored, part, wanted);
+    const spare = (): BudgetShare | null => budget.tryTake(wanted);
+    const ask = (stop: AbortSignal): Promise<Downloaded> => download(part, { ...options, signal: stop });
+    const { bytes, version } = await hedge(ask, { policy, bytes: wanted, spare, signal });
     onFetched?.(wanted);
-    return { part, bytes, version: stored.version, [Symbol.dispose]: release };
+    return { part, bytes, version, [Symbol.dispose]: release };
   } catch (error) {
     release();
     throw error;
   }
+}
+
+type Downloaded = Pick<FetchedPart<Part>, 'bytes' | 'version'>;
+
+async function download(part: Part, { client, signal }: Pick<FetchOptions, 'client' | 'signal'>): Promise<Downloaded> {
+  const isWhole = part.start === 0 && part.endExclusive === part.objectBytes;
+  const range = { start: part.start, endExclusive: part.endExclusive };
+  const stored = await getPart(client, part, { signal, ...(isWhole ? {} : { range }) });
+  return { bytes: await readExactly(stored, part, part.endExclusive - part.start), version: stored.version };
 }
 
 async function getPart(
