@@ -28,12 +28,14 @@ export interface KillOptions {
   /** Where the copy is made: a scene of its own. */
   readonly into: RestoreScene;
   readonly system?: TargetSystem;
+  /** What is killed; default: the restore of the scene's database. */
+  readonly run?: (options: Partial<RestoreOptions> & Pick<RestoreOptions, 'client'>) => Promise<unknown>;
 }
 
 /** Resolves to whether it came to the kill; otherwise the restore was done, or refused, before. */
 export async function killRestore(
   scene: RestoreScene,
-  { at, into, system = realTargetSystem }: KillOptions,
+  { at, into, system = realTargetSystem, run = (all) => scene.run(all) }: KillOptions,
   options: Partial<RestoreOptions>,
 ): Promise<boolean> {
   const killed = new AbortController();
@@ -58,7 +60,8 @@ export async function killRestore(
       return await system.createFile(path);
     },
   };
-  await scene.run({ ...options, client, system: counting, signal: killed.signal }).catch((error: unknown) => {
+  const all = { ...options, client, system: counting, signal: killed.signal };
+  await run(all).catch((error: unknown) => {
     if (!killed.signal.aborted) throw error;
   });
   await rm(scene.target, { recursive: true, force: true });

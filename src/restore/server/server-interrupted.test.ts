@@ -1,0 +1,90 @@
+/** Invariant: the restore of a whole server that was killed anywhere goes on, and ends with exactly what one run gives. */
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { contentOf, killRestore, stagingsOf, tamper } from '../../../test/support/killed-restore.ts';
+import { RestoreScene } from '../../../test/support/restore-scene.ts';
+import { ServerStoreBuilder } from '../../../test/support/server-store-builder.ts';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
+import { Random } from '../../../test/sim/random.ts';
+import { vectorDirectory } from '../../../test/vectors/vectors.ts';
+import { ByteBudget } from '../../core/byte-budget.ts';
+import { systemClock } from '../../core/clock.ts';
+import { silentLog } from '../../core/log.ts';
+import { prefixedClient } from '../../replica/wrap/prefixed.ts';
+import type { RestoreOptions } from '../restore.ts';
+import { restoreServer } from './restore-server.ts';
+import type { ServerRestoreReport } from './server-report.ts';
+
+const SMALL = vectorDirectory('v2-small');
+const BATCHED = vectorDirectory('v2-batched/v1');
+
+let scene: RestoreScene;
+let left: RestoreScene;
+beforeEach(async () => {
+  [scene, left] = [await RestoreScene.open(), await RestoreScene.open()];
+  const builder = new ServerStoreBuilder(scene.client);
+  await builder.putFormat();
+  const generation = await builder.putGeneration(1);
+  await builder.putReplica(1n, SMALL);
+  await builder.putReplica(3n, BATCHED);
+  await builder.putImage(generation, {
+    time: 1_000_000n,
+    files: {
+      'metadata.toml': { content: 'version = "2.8.3"' },
+      'config.toml': { content: '[commitlog]' },
+      'control-db/db': { content: 'pages'.repeat(100) },
+    },
+    directories: ['control-db'],
+    programs: ['a module'],
+    replicas: [1n, 3n],
+  });
+  await builder.putHead(generation);
+});
+afterEach(async () => {
+  for (const one of [scene, left]) await one[Symbol.asyncDispose]();
+});
+
+const runIn = (
+  { target }: RestoreScene,
+  options: Partial<RestoreOptions> & Pick<RestoreOptions, 'client'>,
+): Promise<ServerRestoreReport> =>
+  restoreServer({
+    clientAt: (prefix) => prefixedClient(options.client, prefix),
+    target,
+    budget: new ByteBudget(16 * 1024 * 1024),
+    clock: systemClock,
+    log: silentLog,
+    signal: new AbortController().signal,
+    ...options,
+  });
+
+const reusedBytes = ({ replicas }: ServerRestoreReport): number =>
+  replicas.reduce((sum, replica) => sum + replica.reusedBytes, 0);
+
+test('any kill, any leftovers', { timeout: 120_000 }, async () => {
+  const whole = await runIn(scene, { client: scene.client });
+  const expected = await contentOf(scene.target);
+  await scene.clear();
+  const random = new Random(5);
+  await using outside = await temporaryDirectory();
+  await writeFile(outside.at('file'), 'not ours');
+  let most = 0;
+  for (const at of [3, 9, 14, 20, 26, 33, 40, 48, 60]) {
+    const killed = await killRestore(scene, { at, into: left, run: (all) => runIn(scene, all) }, {});
+    if (killed && random.chance(0.4)) await tamper(random, left, outside.at('file'));
+    // A database of another image, say: it is no part of this one.
+    for (const staging of await stagingsOf(left))
+      await mkdir(join(staging, 'content', 'replicas', '9'), { recursive: true });
+    if (!killed) await mkdir(left.target);
+    const report = await runIn(left, { client: scene.client });
+    expect(await contentOf(left.target), `at ${at}`).toEqual(expected);
+    expect(await readdir(left.root)).toEqual(['target']);
+    expect(await readdir(join(left.target, 'replicas'))).toEqual(['1', '3']);
+    most = Math.max(most, reusedBytes(report));
+    await left[Symbol.asyncDispose]();
+    left = await RestoreScene.open();
+  }
+  expect(await readFile(outside.at('file'), 'utf8')).toBe('not ours');
+  expect(most).toBeGreaterThan(whole.plainBytes / 3);
+});
