@@ -90,7 +90,7 @@ async function endGroup(
 /** By the shell that ran it: a child of ours can be sent a signal, its children cannot. Nobody may be left in the group. */
 function sendToGroup(pid: number, name: 'TERM' | 'KILL'): Promise<void> {
   return new Promise((resolve) => {
-    const sender = spawn('/bin/sh', ['-c', `kill -s ${name} -${pid}`], { stdio: 'ignore' });
+    const sender = spawn('/bin/sh', ['-c', `kill -s ${name} -- -${pid}`], { stdio: 'ignore' });
     sender.on('error', () => resolve());
     sender.on('exit', () => resolve());
   });
