@@ -107,9 +107,9 @@ function endOf(
     null,
   );
   const latest = furthest && { tx: furthest.last, time: furthest.time };
-  const start = document && generationStart(document, objects);
-  if (start === null) return { last: latest, problem: null };
   try {
+    const start = document && generationStart(document, objects);
+    if (start === null) return { last: latest, problem: null };
     const { end } = walkGeneration(objects, start);
     if (end === null) {
       return { last: latest, problem: latest && 'no log object goes on where it begins' };

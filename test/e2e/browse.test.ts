@@ -18,14 +18,19 @@ import { type TemporaryDirectory, temporaryDirectory } from '../support/temporar
 let directory: TemporaryDirectory;
 let url: string;
 let serverUrl: string;
+/** More log than a pipe holds. */
+let longUrl: string;
 
 beforeAll(async () => {
   directory = await temporaryDirectory();
-  for (const name of ['store', 'server', 'empty']) await mkdir(directory.at(name));
+  for (const name of ['store', 'server', 'empty', 'long']) await mkdir(directory.at(name));
   url = `file://${directory.at('store')}`;
+  longUrl = `file://${directory.at('long')}`;
   serverUrl = `file://${directory.at('server')}`;
   await using client = await openReplicaClient(url, { requestTimeoutMs: 5000 });
   await buildBrowseScene(client, { scratch: directory.at('made') });
+  await using long = await openReplicaClient(longUrl, { requestTimeoutMs: 5000 });
+  await buildBrowseScene(long, { scratch: directory.at('made-long'), more: 40_000 });
   await using server = await openReplicaClient(serverUrl, { requestTimeoutMs: 5000 });
   await server.put(FORMAT_KEY, encodeFormatDocument({ kind: 'server' }));
   for (const id of [3, 12]) {
@@ -185,6 +190,22 @@ describe('log', () => {
     const [code] = (await once(child, 'close')) as [number | null];
     expect(stderr).toBe('');
     expect(code).toBe(0);
+  });
+
+  test('a signal ends it at once', async () => {
+    const child = spawn(process.execPath, [PROGRAM, 'log', '-from', '0', '-json', longUrl], {
+      env: { PATH: process.env['PATH'], HOME: tmpdir() },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let stderr = '';
+    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+    // The pipe is full, and nobody reads on: the program waits.
+    await once(child.stdout, 'readable');
+    child.kill('SIGINT');
+    child.stdout.resume();
+    const [code] = (await once(child, 'close')) as [number | null];
+    expect(code).toBe(130);
+    expect(stderr).toContain('stopped before the end of what was asked for');
   });
 
   test('two directions at once are refused', async () => {

@@ -52,7 +52,11 @@ function makeCommits(before: readonly RecordedCommit[], to: number, history: num
 /** @param scratch an empty or absent directory, for snapshots */
 export async function buildBrowseScene(
   client: ReplicaClient,
-  { scratch, withFormat = true }: { readonly scratch: string; readonly withFormat?: boolean },
+  {
+    scratch,
+    withFormat = true,
+    more = 0,
+  }: { readonly scratch: string; readonly withFormat?: boolean; readonly more?: number },
 ): Promise<BrowseScene> {
   const builder = new StoreBuilder(client);
   if (withFormat) await builder.putFormat();
@@ -67,9 +71,10 @@ export async function buildBrowseScene(
   await builder.putLog(second, { commits: middle.slice(BRANCHES.second + 1), level: 2 });
 
   const third = await builder.putGeneration({ number: 3, parent: branch(second, middle, BRANCHES.third) });
-  const line = makeCommits(middle, 249, 3);
+  const line = makeCommits(middle, 249 + more, 3);
   await builder.putLog(third, { commits: line.slice(200, HOLE.first), commitsPerObject: 10 });
-  await builder.putLog(third, { commits: line.slice(HOLE.last + 1), commitsPerObject: 5 });
+  await builder.putLog(third, { commits: line.slice(HOLE.last + 1, 250), commitsPerObject: 5 });
+  if (more > 0) await builder.putLog(third, { commits: line.slice(250), alignedFrames: true });
   await putSnapshots({ builder, generation: third, line, scratch: join(scratch, '3') }, [HOLE.snapshot]);
   await builder.putHead(third, line.at(-1) ?? null);
   return { generations: [first, second, third], line };
