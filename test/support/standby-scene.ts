@@ -59,6 +59,17 @@ export class StandbyScene implements AsyncDisposable {
     return keys;
   }
 
+  /** Stores the source's snapshot at 180. */
+  async storeSnapshot(): Promise<void> {
+    const [commit = null] = this.between(180n, 180n);
+    await this.builder.putSnapshot(this.generation, { replicaDir: SOURCE, tx: 180n, commit });
+  }
+
+  /** What is right in the standby's `snapshots/` when that snapshot is in it, and no other. */
+  expectSnapshot(): Promise<void> {
+    return this.scene.expectSnapshot(SOURCE, 180n);
+  }
+
   standby(options: Partial<FollowOptions> = {}): Standby {
     return new Standby({
       client: this.scene.client,

@@ -2,7 +2,7 @@
  * Appends pieces of the line to a standby's log. Responsible for: that every byte belongs to a commit whose checksum is
  * right and that follows the one before; that each object holds what its name says, before any of it counts.
  */
-import { CorruptionError } from '../../core/errors.ts';
+import { CorruptionError, UnsupportedFormatError } from '../../core/errors.ts';
 import { byteOffset, formatPosition, type Position, samePosition } from '../../core/types.ts';
 import { decodeLogObject } from '../../layout/log-object.ts';
 import { type CommitFacts, CommitScanner } from '../../spacetimedb/commit-scanner.ts';
@@ -75,6 +75,12 @@ function* partsOfAll(pieces: readonly FollowPiece[], partBytes: number): Generat
   for (const { object } of pieces) yield* partsOf(object, partBytes);
 }
 
+const notFollowed = (key: string): UnsupportedFormatError =>
+  new UnsupportedFormatError(`${key} is of log format version 0, which a standby cannot follow`, {
+    hint: 'Restore without -follow: that writes the end of such a log anew, as version 1.',
+    facts: { key },
+  });
+
 class PieceWriter {
   readonly #log: StandbyLog;
   readonly #piece: FollowPiece;
@@ -145,6 +151,8 @@ class PieceWriter {
     const { object } = this.#piece;
     this.#header = Uint8Array.from(frame.subarray(0, SEGMENT_HEADER_BYTES));
     const { version } = decodeSegmentHeader(this.#header, { path: object.key });
+    // A server does not open a log that ends in such a segment, and nobody knows when one of version 1 will follow.
+    if (version === 0) throw notFollowed(object.key);
     return new CommitScanner({ version, expectedTx: object.first, onCommit: (facts) => this.#note(facts) });
   }
 

@@ -10,7 +10,7 @@ export async function clearTemporaries(directory: string): Promise<void> {
   for (const place of [directory, join(directory, CLOG_DIR)]) {
     try {
       for (const name of await readdir(place)) {
-        if (name.startsWith(TEMPORARY_PREFIX)) await rm(join(place, name), { force: true });
+        if (name.startsWith(TEMPORARY_PREFIX)) await rm(join(place, name), { recursive: true, force: true });
       }
     } catch (error) {
       throw localFileError('clear', place, error);

@@ -1,5 +1,10 @@
 /** Why a standby cannot go on, and what an operator does then. */
-import { CorruptionError, type ReplicateError, UnrecoverablePointError } from '../../core/errors.ts';
+import {
+  CorruptionError,
+  type ReplicateError,
+  UnrecoverablePointError,
+  UnsupportedFormatError,
+} from '../../core/errors.ts';
 import { formatPosition, type Position, type TxOffset } from '../../core/types.ts';
 
 export interface StandbyFacts {
@@ -28,6 +33,7 @@ export function logGone(
 ): ReplicateError {
   const { directory, url, position, resumes, damage } = facts;
   const what = { directory, url, tx: position.tx, resumes };
+  if (damage instanceof UnsupportedFormatError) return damage;
   if (damage !== null) {
     return new CorruptionError(
       `the log in ${url} cannot be read behind transaction ${position.tx}, where ${directory} ends: ${damage.message}`,
@@ -40,6 +46,13 @@ export function logGone(
     { hint: hintOf(facts), facts: what },
   );
 }
+
+/** The restore that a standby begins with had to write the end of the log anew. */
+export const endsInVersion0 = (directory: string): UnsupportedFormatError =>
+  new UnsupportedFormatError(
+    `the log of this backup ends in format version 0, which a standby cannot follow; ${directory} is restored, and was rewritten as version 1`,
+    { hint: 'A server can open the directory. It follows nothing.', facts: { directory } },
+  );
 
 /** A directory that no standby has written yet ends in something else than a commit. */
 export const notOurTail = (directory: string, tail: string): CorruptionError =>

@@ -22,15 +22,16 @@ import { restore, type RestoreProgress, type RestoreReport } from '../restore.ts
 import { checkTargetOutsideStore } from '../target.ts';
 import type { TargetSystem } from '../target-system.ts';
 import { applyPieces, LeftBehindError } from './apply-pieces.ts';
+import { bridgeGap, finishBridge } from './bridge-gap.ts';
 import { clearTemporaries } from './clear-temporaries.ts';
 import type { FollowPiece } from './decide.ts';
-import type { LockDirectory } from './directory-lock.ts';
-import { lineLeftBehind, logGone, notOurTail } from './follow-errors.ts';
+import type { DirectoryLock, LockDirectory } from './directory-lock.ts';
+import { endsInVersion0, lineLeftBehind, logGone, notOurTail } from './follow-errors.ts';
 import { LineWatch, type Look } from './line-watch.ts';
 import { checkFloor, StandbyLog } from './standby-log.ts';
-import { readStandbyPosition, type StandbyPosition, writeStandbyPosition } from './standby-position.ts';
+import { type StandbyPosition, writeStandbyPosition } from './standby-position.ts';
 import { StandbyMeter } from './standby-meter.ts';
-import { standbySystem } from './standby-system.ts';
+import { type StandbySystem, standbySystem } from './standby-system.ts';
 
 /** While the line is behind, all of the store is looked at each time: seldom. */
 const BEHIND_MS = 15_000;
@@ -87,31 +88,67 @@ export class Standby {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { directory, client, budget, lock: lockDirectory, log, onRestored } = this.#options;
+    const { directory, client, budget, lock: lockDirectory, onRestored } = this.#options;
     checkBudget(budget);
     await checkTargetOutsideStore(directory, client.url);
+    let report: RestoreReport | null = null;
     if (!(await databaseExists(directory))) {
       this.#meter.enter('restoring');
-      const report = await restore({ ...this.#options, target: directory, signal });
+      report = await restore({ ...this.#options, target: directory, signal });
       onRestored?.(report);
     }
     await using lock = await lockDirectory(directory);
     await clearTemporaries(directory);
-    const system = await standbySystem(directory);
-    const floor = await readStandbyPosition(directory);
-    await using standbyLog = await StandbyLog.open({ directory, system, signal });
+    const own = await standbySystem(directory);
+    await this.#stand({ lock, own, report, signal });
+  }
+
+  /** Anew after each snapshot that had to be put in. */
+  async #stand(facts: StandFacts): Promise<never> {
+    const { directory, log } = this.#options;
+    const { lock, own, signal } = facts;
+    for (let { report } = facts; ; report = null) {
+      const floor = await finishBridge(directory, own);
+      await using standbyLog = await this.#openLog({ floor, report, signal, system: own.system });
+      this.#stands = true;
+      log.info('standing by', { directory, position: formatPosition(standbyLog.position) });
+      const parts = { lock, system: own.system, standbyLog, floor, meter: this.#meter };
+      const following = new Following(this.#options, parts);
+      const gap = await following.run(signal);
+      const position = following.known ?? standbyLog.position;
+      await lock.check();
+      if (await bridgeGap({ ...this.#options, own, position, view: gap.view, signal })) continue;
+      throw logGone({ directory, url: this.#options.client.url, position, ...gap });
+    }
+  }
+
+  async #openLog({ floor, report, signal, system }: OpenFacts): Promise<StandbyLog> {
+    const { directory } = this.#options;
+    const standbyLog = await StandbyLog.open({ directory, system, signal });
+    if (report?.position && report.position.crc !== standbyLog.position.crc) throw endsInVersion0(directory);
     checkFloor(standbyLog.position, floor, directory);
     // Zeros are space that a server made ready: nothing is lost with them.
     const { tail } = standbyLog;
     if (floor === null && tail !== null && tail !== 'zero') throw notOurTail(directory, tail);
-    this.#stands = true;
-    log.info('standing by', { directory, position: formatPosition(standbyLog.position) });
-    await new Following(this.#options, { lock, system, standbyLog, floor, meter: this.#meter }).run(signal);
+    return standbyLog;
   }
 }
 
+interface StandFacts {
+  readonly lock: DirectoryLock;
+  readonly own: StandbySystem;
+  /** Of the restore that came before; null where there was none. */
+  readonly report: RestoreReport | null;
+  readonly signal: AbortSignal;
+}
+
+interface OpenFacts extends Pick<StandFacts, 'report' | 'signal'> {
+  readonly floor: StandbyPosition | null;
+  readonly system: TargetSystem;
+}
+
 interface FollowingParts {
-  readonly lock: Awaited<ReturnType<LockDirectory>>;
+  readonly lock: DirectoryLock;
   readonly system: TargetSystem;
   readonly standbyLog: StandbyLog;
   readonly floor: StandbyPosition | null;
@@ -135,7 +172,13 @@ class Following {
     this.#known = floor?.tx === standbyLog.position.tx ? floor : null;
   }
 
-  async run(signal: AbortSignal): Promise<void> {
+  /** Where the standby stands, if it is proven to be on the line. */
+  get known(): StandbyPosition | null {
+    return this.#known;
+  }
+
+  /** Until the log does not lead on. */
+  async run(signal: AbortSignal): Promise<Extract<Look, { kind: 'gap' }>> {
     const { clock, intervalMs } = this.#options;
     const { meter, standbyLog } = this.#parts;
     meter.reached({ ...standbyLog.position, time: this.#known?.time ?? micros(0n) });
@@ -153,7 +196,12 @@ class Following {
         await this.#apply(look.pieces, signal);
         continue;
       }
-      this.#judge(look);
+      if (look.kind === 'gap') return look;
+      if (look.kind === 'fork') {
+        const { directory, client } = this.#options;
+        throw lineLeftBehind({ directory, url: client.url, position: standbyLog.position, common: look.common });
+      }
+      meter.waits(look);
       await clock.sleep(look.behind ? Math.max(intervalMs, BEHIND_MS) : intervalMs, { signal });
     }
   }
@@ -176,16 +224,6 @@ class Following {
     const unknown = { ...standbyLog.position, time: micros(0n), generation: null, segment: null };
     await writeStandbyPosition(this.#known ?? unknown, { directory, system });
     this.#isNoted = true;
-  }
-
-  /** @throws where there is nothing to wait for */
-  #judge(look: Exclude<Look, { kind: 'apply' }>): asserts look is Extract<Look, { kind: 'wait' }> {
-    const { directory, client } = this.#options;
-    const { standbyLog, meter } = this.#parts;
-    const facts = { directory, url: client.url, position: standbyLog.position };
-    if (look.kind === 'fork') throw lineLeftBehind({ ...facts, common: look.common });
-    if (look.kind === 'gap') throw logGone({ ...facts, ...look });
-    meter.waits(look);
   }
 
   async #apply(pieces: readonly FollowPiece[], signal: AbortSignal): Promise<void> {

@@ -23,6 +23,8 @@ export interface StandbyPosition extends TimedPosition {
   readonly generation: GenerationName | null;
   /** The source segment that holds the commit: what follows in the same one goes on in the same file. Null: not known. */
   readonly segment: TxOffset | null;
+  /** A newer snapshot is being put in, and this segment after it; what is older goes then. Absent: no. */
+  readonly bridge?: { readonly snapshot: TxOffset; readonly segment: TxOffset } | undefined;
 }
 
 export interface StandbyFileOptions {
@@ -41,12 +43,14 @@ export async function readStandbyPosition(directory: string): Promise<StandbyPos
     throw localFileError('read', path, error);
   }
   const fields = decodeDocument(bytes, { key: path });
+  const bridge = fields.nullable('bridge', (member) => fields.object(member));
   return {
     tx: fields.tx('tx'),
     crc: fields.crc('crcOfCommit'),
     time: fields.time('time'),
     generation: fields.nullable('generation', (member) => readGenerationName(fields, member)),
     segment: fields.nullable('segment', (member) => fields.tx(member)),
+    ...(bridge === null ? {} : { bridge: { snapshot: bridge.tx('snapshot'), segment: bridge.tx('segment') } }),
   };
 }
 
@@ -65,6 +69,9 @@ export async function writeStandbyPosition(
     time: formatTimestamp(position.time),
     generation: position.generation,
     segment: position.segment?.toString() ?? null,
+    bridge: position.bridge
+      ? { snapshot: position.bridge.snapshot.toString(), segment: position.bridge.segment.toString() }
+      : null,
   });
   try {
     {

@@ -3,11 +3,18 @@ import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TEMPORARY_PREFIX } from '../../core/atomic-file.ts';
 import { localFileError, systemCode } from '../../core/errors.ts';
-import { ownedSystem, ownershipLike } from '../ownership.ts';
+import { ownedSystem, type Ownership, ownershipLike } from '../ownership.ts';
 import { realTargetSystem, type TargetSystem } from '../target-system.ts';
 
+export interface StandbySystem {
+  /** To make files through. */
+  readonly system: TargetSystem;
+  /** Of directories. */
+  readonly ownership: Ownership;
+}
+
 /** Where this process may not give files away, they stay its own. @throws LocalFileError */
-export async function standbySystem(directory: string): Promise<TargetSystem> {
+export async function standbySystem(directory: string): Promise<StandbySystem> {
   const path = join(directory, `${TEMPORARY_PREFIX}owner`);
   try {
     const like = ownershipLike(await stat(directory), {});
@@ -16,10 +23,11 @@ export async function standbySystem(directory: string): Promise<TargetSystem> {
     const created = await probe.stat();
     try {
       await probe.chown(like.uid, like.gid);
-      return ownedSystem(realTargetSystem, like, created);
+      return { system: ownedSystem(realTargetSystem, like, created), ownership: like };
     } catch (error) {
       if (systemCode(error) !== 'EPERM') throw error;
-      return ownedSystem(realTargetSystem, { ...like, uid: created.uid, gid: created.gid }, created);
+      const ownership = { ...like, uid: created.uid, gid: created.gid };
+      return { system: ownedSystem(realTargetSystem, ownership, created), ownership };
     } finally {
       await rm(path, { force: true });
     }
