@@ -68,7 +68,7 @@ async function verifyOne(
   const asked = replicaId === undefined ? client : prefixedClient(client, replicaPrefix(replicaId));
   const clientAt = (prefix: string): ReplicaClient => prefixedClient(asked, prefix);
   const fetch = { client: asked, budget: new ByteBudget(options.memoryBytes), parallelism, signal };
-  const result = await verifyStore({ fetch, clientAt, deep, log, progress, isPartOfServer: replicaId !== undefined });
+  const result = await verifyStore({ fetch, clientAt, deep, log, progress });
   return { ...result, durationMs: clock.monotonic() - begin };
 }
 

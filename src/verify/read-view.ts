@@ -17,8 +17,6 @@ export interface ReadViewOptions {
   readonly parallelism: number;
   readonly log: Log;
   readonly signal: AbortSignal;
-  /** The database of a server has no format.json of its own. */
-  readonly expectsFormat: boolean;
 }
 
 export interface CheckedView extends StoreView {
@@ -46,7 +44,7 @@ export async function readView(options: ReadViewOptions): Promise<CheckedView> {
     const effect = 'a restore takes the newest generation, which may be that of a writer that was replaced';
     findings.push(missing(HEAD_KEY, effect));
   }
-  if (hasData && options.expectsFormat && format === null && !listing.hasFormat) {
+  if (hasData && format === null && !listing.hasFormat) {
     findings.push(missing(FORMAT_KEY, NO_EFFECT));
   }
   findings.push(...foreignFindings(listing));

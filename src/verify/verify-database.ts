@@ -28,8 +28,6 @@ export interface VerifyDatabaseOptions {
   readonly fetch: FetchOptions;
   /** Null: names and documents alone. */
   readonly deep: Sample | null;
-  /** Whether the prefix is a destination's root, with a format.json. */
-  readonly expectsFormat: boolean;
   readonly log: Log;
   readonly progress?: (progress: VerifyProgress) => void;
 }

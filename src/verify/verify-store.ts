@@ -9,9 +9,7 @@ import { type Finding, REMEDY } from './finding.ts';
 import { badObject } from './read-view.ts';
 import { sorted, type VerifiedDatabase, verifyDatabase, type VerifyDatabaseOptions } from './verify-database.ts';
 
-export interface VerifyStoreOptions extends Omit<VerifyDatabaseOptions, 'expectsFormat'> {
-  /** The client's prefix is that of one database of a server, which has no format.json of its own. */
-  readonly isPartOfServer?: boolean;
+export interface VerifyStoreOptions extends VerifyDatabaseOptions {
   /** The part of the destination below a prefix, as a destination. */
   readonly clientAt: (prefix: string) => ReplicaClient;
 }
@@ -36,7 +34,7 @@ export async function verifyStore(options: VerifyStoreOptions): Promise<Verified
   const root = await lookAtRoot(client, signal);
   const isServer = format.kind === 'server' || (format.kind === null && (root.replicas.length > 0 || root.hasServer));
   if (isServer) return await verifyServer(options, { ...root, findings: format.findings });
-  const verified = await verifyDatabase({ ...options, expectsFormat: options.isPartOfServer !== true });
+  const verified = await verifyDatabase(options);
   if (verified.isEmpty && verified.findings.every(({ severity }) => severity === 'note')) throw noBackup(client.url);
   return { kind: 'database', findings: verified.findings, databases: [{ ...verified, replicaId: null }], images: null };
 }
@@ -133,7 +131,7 @@ async function verifyServer(
   const databases: VerifiedReplica[] = [];
   for (const replicaId of root.replicas) {
     const prefix = replicaPrefix(replicaId);
-    const verified = await verifyDatabase({ ...options, fetch: at(prefix), expectsFormat: false });
+    const verified = await verifyDatabase({ ...options, fetch: at(prefix) });
     findings.push(...verified.findings.map((finding) => below(prefix, finding)));
     databases.push({ ...verified, replicaId });
   }
