@@ -3,7 +3,13 @@
  * make nothing unready. Every combination of the facts is decided.
  */
 import { describe, expect, test } from 'vitest';
-import type { DatabaseState, DatabaseStatus, ServerImageState, ServerImageStatus } from '../core/status.ts';
+import type {
+  DatabaseState,
+  DatabaseStatus,
+  ServerImageState,
+  ServerImageStatus,
+  StandbyStatus,
+} from '../core/status.ts';
 import { micros } from '../core/types.ts';
 import { type Fitness, judgeHealth } from './health.ts';
 
@@ -110,5 +116,37 @@ describe('a server’s own files', () => {
   test('an error after the last success', () => {
     const [one] = judgeHealth([], [{ ...image, lastError: failed(11n) }]).servers;
     expect(one).toMatchObject({ health: 'degraded', reason: 'STORE_UNAVAILABLE: no answer' });
+  });
+});
+
+describe('a standby', () => {
+  const standby: StandbyStatus = {
+    directory: '/standby',
+    destination: 'file:///backup',
+    state: 'following',
+    storeAnswered: true,
+    generation: null,
+    position: null,
+    lagTransactions: 0,
+    lagSeconds: 0,
+    lastSuccess: micros(10n),
+    silentSeconds: 1,
+    lastError: null,
+    counters: { logObjects: 0, logBytesStored: 0 },
+  };
+
+  test.each<[string, Partial<StandbyStatus>, Fitness, boolean]>([
+    ['as it should be', {}, 'ok', true],
+    ['restoring', { state: 'restoring' }, 'starting', false],
+    ['without an answer', { storeAnswered: false }, 'starting', false],
+    ['ahead of the backup', { state: 'waiting' }, 'degraded', true],
+    ['silent', { silentSeconds: 61 }, 'degraded', true],
+    ['behind', { lagSeconds: 61 }, 'degraded', true],
+    ['stopped', { state: 'stopped', lastError: failed(20n) }, 'stopped', false],
+  ])('%s', (_, facts, health, ready) => {
+    const judged = judgeHealth([], [], [{ ...standby, ...facts }]);
+    expect([judged.health, judged.ready]).toEqual([health, ready]);
+    expect(judged.standbys?.[0]).toMatchObject({ directory: '/standby', health });
+    expect(judged.standbys?.[0]?.reason === null).toBe(health === 'ok');
   });
 });
