@@ -1,10 +1,12 @@
 /**
  * A whole restore, verified and fsynced: plain bytes a second and for each CPU-second, and memory, beside restic, beside
- * plain GETs of the same objects, and beside writing and syncing as many bytes. Promises: the lesser of 1.2 × restic and
+ * plain GETs of the same objects, and beside writing and syncing as many bytes; and the time from the start of the program
+ * to the first byte of the database on the disk. Promises: the lesser of 1.2 × restic and
  * 60 % of the disk; 200 MB for each CPU-second; 200 MiB.
  */
-import { open, rm } from 'node:fs/promises';
+import { open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { openReplicaClient } from '../src/replica/registry.ts';
 import { CLOG_DIR } from '../src/spacetimedb/file-names.ts';
 import { type Bench, type BenchContext, mebibytes, MIB, rate, type Row, seconds } from './support/bench.ts';
@@ -15,17 +17,45 @@ import { type CommandCost, runCommand } from './support/run-command.ts';
 
 const GETS_AT_ONCE = 4;
 
+const LOOK_MS = 10;
+
+interface RestoreCost extends CommandCost {
+  /** Until the first byte of the database lay on the disk; to within what it takes to look. */
+  readonly firstByteSeconds: number;
+}
+
 async function restore(
   { program, scratch, s3 }: BenchContext,
   database: BigDatabase,
   url: string,
-): Promise<CommandCost> {
-  const target = join(await makeDirectory(scratch, 'restored'), 'db');
+): Promise<RestoreCost> {
+  const parent = await makeDirectory(scratch, 'restored');
+  const target = join(parent, 'db');
+  const stop = new AbortController();
+  const firstByte = secondsToFirstByte(parent, stop.signal);
   const cost = await runCommand([process.execPath, program, 'restore', '-o', target, url], { env: { ...s3?.env } });
+  stop.abort();
   // Only what is right may be quick.
   await runCommand(['diff', '-r', '-x', '*.ofs', join(database.path, CLOG_DIR), join(target, CLOG_DIR)]);
   await rm(target, { recursive: true, force: true });
-  return cost;
+  return { ...cost, firstByteSeconds: await firstByte };
+}
+
+/** Looks for a file with content in the staging directory, again and again. */
+async function secondsToFirstByte(parent: string, signal: AbortSignal): Promise<number> {
+  const start = performance.now();
+  while (!signal.aborted && !(await holdsContent(parent))) await setTimeout(LOOK_MS);
+  return (performance.now() - start) / 1000;
+}
+
+async function holdsContent(parent: string): Promise<boolean> {
+  for (const name of await readdir(parent, { recursive: true })) {
+    if (!name.includes('/content/')) continue;
+    // What was there a moment ago may have been renamed since.
+    const facts = await stat(join(parent, name)).catch(() => null);
+    if (facts?.isFile() === true && facts.size > 0) return true;
+  }
+  return false;
 }
 
 /** Seconds that it takes to get all that lies at `url`, a few objects at once, and to throw it away. */
@@ -63,6 +93,9 @@ async function writeAndSync(scratch: string, bytes: number): Promise<number> {
 const describe = ({ plainBytes }: BigDatabase, { seconds: time, cpuSeconds, peakRss }: CommandCost): string =>
   `${rate(plainBytes, time)}, ${rate(plainBytes, cpuSeconds).replace('/s', '')} for each CPU-s, ${mebibytes(peakRss)} (${seconds(time)})`;
 
+const describeRestore = (database: BigDatabase, cost: RestoreCost): string =>
+  `${describe(database, cost)}, first byte after ${seconds(cost.firstByteSeconds)}`;
+
 async function besideIt({ s3, scratch }: BenchContext, database: BigDatabase, url: string): Promise<string> {
   const { plainBytes } = database;
   const parts: string[] = [];
@@ -81,7 +114,7 @@ async function besideIt({ s3, scratch }: BenchContext, database: BigDatabase, ur
 }
 
 async function run(context: BenchContext): Promise<Row[]> {
-  const { s3, scratch, quick } = context;
+  const { s3, scratch, quick, large } = context;
   const rows: Row[] = [];
   const urlOf = async (): Promise<string> =>
     s3 === null ? `file://${await makeDirectory(scratch, 'copy')}` : s3.url(await s3.makeBucket(), 'db');
@@ -91,7 +124,7 @@ async function run(context: BenchContext): Promise<Row[]> {
   rows.push({
     what: `restore from ${s3 === null ? 'file' : 'S3'}: ${database.description}`,
     goal: 'the lesser of 1.2 × restic and 60 % of the disk; ≥ 200 MB for each CPU-s; ≤ 200 MiB',
-    figure: describe(database, await restore(context, database, url)),
+    figure: describeRestore(database, await restore(context, database, url)),
     beside: await besideIt(context, database, url),
   });
   if (s3 !== null) {
@@ -100,11 +133,11 @@ async function run(context: BenchContext): Promise<Row[]> {
     rows.push({
       what: `restore from file: ${database.description}`,
       goal: '–',
-      figure: describe(database, await restore(context, database, fileUrl)),
+      figure: describeRestore(database, await restore(context, database, fileUrl)),
       beside: '–',
     });
   }
-  for (const mebi of quick ? [100] : [100, 1024]) {
+  for (const mebi of quick ? [100] : [256, 1024, ...(large ? [4096] : [])]) {
     const sized = await makeDatabase(scratch, { logBytes: mebi * MIB, objects: 0 });
     const sizedUrl = await urlOf();
     const copied = await replicateOnce(context, { database: sized.path, url: sizedUrl });

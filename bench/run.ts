@@ -1,7 +1,8 @@
 /**
- * `npm run bench`: measures what is promised, and prints one table. A run takes up to ten minutes; `-quick` up to two.
+ * `npm run bench`: measures what is promised, and prints one table. A run takes up to ten minutes; `-quick` up to two;
+ * `-large` also restores 4 GiB, for which there must be 16 GiB of disk.
  *
- *     node bench/run.ts [-quick] [--only NAME,NAME] [--program dist/bin.js]
+ *     node bench/run.ts [-quick | -large] [--only NAME,NAME] [--program dist/bin.js]
  *
  * S3 is versitygw on loopback, from PATH or STDB_TEST_VERSITYGW. restic and rclone are measured where they are on PATH.
  */
@@ -46,9 +47,10 @@ function formatTable(rows: readonly Row[]): string {
 }
 
 const { values } = parseArgs({
-  args: process.argv.slice(2).map((argument) => (argument === '-quick' ? '--quick' : argument)),
+  args: process.argv.slice(2).map((argument) => (['-quick', '-large'].includes(argument) ? `-${argument}` : argument)),
   options: {
     quick: { type: 'boolean', default: false },
+    large: { type: 'boolean', default: false },
     only: { type: 'string' },
     program: { type: 'string', default: 'dist/bin.js' },
   },
@@ -70,7 +72,14 @@ try {
     if (only !== null && !only.includes(name)) continue;
     const began = performance.now();
     try {
-      const found = await run({ quick: values.quick, program: resolve(values.program), scratch, s3, say });
+      const found = await run({
+        quick: values.quick,
+        large: values.large,
+        program: resolve(values.program),
+        scratch,
+        s3,
+        say,
+      });
       rows.push(...found);
       say(`${name}: ${((performance.now() - began) / 1000).toFixed(0)} s`);
       for (const { what, figure, beside } of found) say(`  ${what}: ${figure}   [${beside}]`);

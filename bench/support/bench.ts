@@ -12,6 +12,8 @@ export interface Row {
 export interface BenchContext {
   /** A short run: smaller data, fewer and shorter rounds. */
   readonly quick: boolean;
+  /** Also what takes many minutes and gigabytes. */
+  readonly large: boolean;
   /** The built program, dist/bin.js. */
   readonly program: string;
   /** A directory for everything; removed at the end. */
