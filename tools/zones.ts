@@ -58,7 +58,7 @@ export const ZONES: readonly Zone[] = [
 ];
 
 /** Folders of a room that has grown: under the rules of the room, whose files they may import and be imported by. */
-export const PARTS = ['replicate/server', 'restore/server', 'restore/sources'];
+export const PARTS = ['replicate/server', 'restore/follow', 'restore/server', 'restore/sources'];
 
 /** What the program never imports, wherever it stands. */
 export const NEVER = ['vitest', 'fast-check', 'testcontainers', 'stdb-replicate'];

@@ -25,7 +25,8 @@ needsOracle(
     for (let count = 0; count < KILLS; count += 1) {
       const standby = startProgram(args);
       // A start takes about half a second.
-      await delay(count === 0 ? 2_500 : 400 + Math.random() * 1_200);
+      if (count === 0) await standby.says(/standing by/);
+      await delay(400 + Math.random() * 1_200);
       standby.kill(count % 3 === 2 ? 'SIGTERM' : 'SIGKILL');
       const { code, stderr } = await standby.ended();
       if (code !== null) expect([0, 143], stderr).toContain(code);
