@@ -47,6 +47,10 @@ export interface DatabaseStatus {
   readonly lastSuccess: Micros | null;
   readonly lastError: { readonly code: string; readonly message: string; readonly at: Micros } | null;
   readonly newestSnapshot: TxOffset | null;
+  /** Why a snapshot that is newer than the newest stored one could not be stored; null or absent: none failed. */
+  readonly snapshotProblem?: string | null;
+  /** The first transaction of a line that begins above 0 and holds no snapshot: nothing of it can be restored yet. */
+  readonly unrestorableFrom?: TxOffset | null;
   readonly counters: {
     readonly commits: number;
     readonly logObjects: number;

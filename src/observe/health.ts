@@ -75,7 +75,7 @@ function judgeStore(status: CommonStatus): Judgement | null {
 }
 
 function judge(status: DatabaseStatus): Judgement {
-  const { state, lagSeconds, damage } = status;
+  const { state, lagSeconds, damage, snapshotProblem = null, unrestorableFrom = null } = status;
   if (state === 'stopped') return { health: 'stopped', reason: errorText(status) };
   if (damage)
     return { health: 'degraded', reason: `${damage.file} is damaged at byte ${damage.byte}: ${damage.message}` };
@@ -85,6 +85,14 @@ function judge(status: DatabaseStatus): Judgement {
   if (lagSeconds > LAG_DEGRADED_SECONDS) {
     return { health: 'degraded', reason: `${Math.round(lagSeconds)} s of commits are not stored yet` };
   }
+  if (unrestorableFrom !== null) {
+    const why = snapshotProblem === null ? '' : ` (${snapshotProblem})`;
+    return {
+      health: 'degraded',
+      reason: `nothing of this generation can be restored before its first snapshot is stored: it begins at transaction ${unrestorableFrom}${why}`,
+    };
+  }
+  if (snapshotProblem !== null) return { health: 'degraded', reason: snapshotProblem };
   return { health: 'ok', reason: null };
 }
 

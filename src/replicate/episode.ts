@@ -155,6 +155,7 @@ async function stream(
       status.newestSnapshot = tx;
     },
   });
+  status.followSnapshots(() => snapshots.failure?.message ?? null);
   const stallWatch = new StallWatch({ source, log, once: options.once });
   await loop({ tailer, pacer, uploader, snapshots, stallWatch }, options, { signal });
   return snapshots.failure;

@@ -3,10 +3,10 @@ import { basename } from 'node:path';
 import type { TailPosition } from '../capture/commit-run.ts';
 import { locateOwnCommit } from '../capture/local-log.ts';
 import type { LogSource } from '../capture/log-source.ts';
-import { CorruptionError, UnsupportedFormatError } from '../core/errors.ts';
 import type { TxOffset } from '../core/types.ts';
 import { parseReplicaId } from '../spacetimedb/file-names.ts';
 import { listSnapshots, readSnapshotFile, type SnapshotEntry } from '../spacetimedb/snapshots.ts';
+import { isOfOneSnapshot } from './one-snapshot.ts';
 import type { LocalLogState } from './start-decision.ts';
 
 export interface LocalPlace {
@@ -34,7 +34,7 @@ export async function readLocalFacts(
   for (const [index, entry] of entries.entries()) {
     const read = await readSnapshotFile(source.files, entry).catch((error: unknown) => {
       // One that cannot be read says nothing of the database; it is reported when it would be stored.
-      if (error instanceof CorruptionError || error instanceof UnsupportedFormatError) return null;
+      if (isOfOneSnapshot(error)) return null;
       throw error;
     });
     if (read === null) continue;
@@ -71,7 +71,7 @@ async function readUsable({ files }: LogSource, entry: SnapshotEntry): Promise<u
   try {
     return await readSnapshotFile(files, entry);
   } catch (error) {
-    if (error instanceof CorruptionError || error instanceof UnsupportedFormatError) return null;
+    if (isOfOneSnapshot(error)) return null;
     throw error;
   }
 }

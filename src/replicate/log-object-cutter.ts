@@ -1,7 +1,8 @@
 /** Cuts the next log object from what the tailer finds: at most so many plain bytes, of one segment, whole commits. */
 import type { CommitRun } from '../capture/commit-run.ts';
+import { LogDamagedError } from '../capture/log-damage.ts';
 import type { LogTailer } from '../capture/log-tailer.ts';
-import { assert } from '../core/errors.ts';
+import { assert, LocalFileError } from '../core/errors.ts';
 import type { HeadPosition } from '../layout/head-document.ts';
 import type { GenerationName } from '../layout/keys.ts';
 import { logObjectKey } from '../layout/keys.ts';
@@ -36,6 +37,8 @@ export class LogObjectCutter {
   readonly #compressionLevel: number;
   /** A commit longer than memory that ended the object before it. */
   #held: CommitRun | null = null;
+  /** Why the log cannot be read on behind what the object before holds. */
+  #failure: { readonly error: unknown } | null = null;
 
   constructor({ tailer, generation, compressionLevel }: CutterOptions) {
     this.#tailer = tailer;
@@ -56,6 +59,11 @@ export class LogObjectCutter {
     plainBytesMax: number;
     signal?: AbortSignal | undefined;
   }): Promise<CutObject | null> {
+    if (this.#failure !== null) {
+      const { error } = this.#failure;
+      this.#failure = null;
+      throw error;
+    }
     if (this.#held !== null) {
       const run = this.#held;
       this.#held = null;
@@ -70,7 +78,7 @@ export class LogObjectCutter {
     for await (const piece of pieces) parts.push(piece);
     assert(seen.first !== null && seen.last !== null, 'a log object without a commit');
     const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
-    const cutShort = this.#held !== null;
+    const cutShort = this.#held !== null || this.#failure !== null;
     return {
       ...this.#describe(seen.first, seen.last),
       body: parts,
@@ -85,7 +93,7 @@ export class LogObjectCutter {
     seen: Seen,
     limits: { plainBytesMax: number; signal: AbortSignal | undefined },
   ): AsyncGenerator<Uint8Array, void, void> {
-    for await (const run of this.#tailer.runs(limits)) {
+    for await (const run of this.#runs(seen, limits)) {
       if (!run.inMemory) {
         this.#held = run;
         return;
@@ -95,6 +103,20 @@ export class LogObjectCutter {
       seen.last = run;
       seen.commits += run.commits;
       seen.plainBytes += run.end - run.start;
+    }
+  }
+
+  /** What was read before a place that cannot be read is whole and proven: it goes out before the failure is told. */
+  async *#runs(
+    seen: Seen,
+    limits: { plainBytesMax: number; signal: AbortSignal | undefined },
+  ): AsyncGenerator<CommitRun, void, void> {
+    try {
+      yield* this.#tailer.runs(limits);
+    } catch (error) {
+      const isOfFile = error instanceof LocalFileError || error instanceof LogDamagedError;
+      if (seen.last === null || !isOfFile) throw error;
+      this.#failure = { error };
     }
   }
 

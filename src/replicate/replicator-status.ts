@@ -30,6 +30,8 @@ export class ReplicatorStatus {
   /** Monotonic ms since when something local is not stored; null when all is. */
   unstoredSince: number | null = null;
   #tail: (() => TailPosition) | null = null;
+  #snapshotProblem: (() => string | null) | null = null;
+  #lineStart: TxOffset | null = null;
   #stored: TimedPosition | null = null;
   #lastSuccess: Micros | null = null;
   #lastError: DatabaseStatus['lastError'] = null;
@@ -48,7 +50,7 @@ export class ReplicatorStatus {
     this.#clock = clock;
   }
 
-  started({ lease, generation, isNew, stored, listedSnapshots }: Started): void {
+  started({ lease, generation, isNew, stored, listedSnapshots, lineStart }: Started): void {
     const { reason, parent } = generation;
     this.state = 'streaming';
     this.storeAnswered = true;
@@ -59,6 +61,7 @@ export class ReplicatorStatus {
     // Those beyond a parent point are another history's.
     const until = isNew ? (parent === null ? -1n : parent.position.tx) : null;
     this.newestSnapshot = listedSnapshots.snapshots.findLast((tx) => until === null || tx <= until) ?? null;
+    this.#lineStart = lineStart;
     this.#stored = stored;
     this.#knownTimes.length = 0;
     if (stored !== null) this.#noteTime(stored);
@@ -78,6 +81,11 @@ export class ReplicatorStatus {
   /** From now on the local position is where `tail` says reading goes on. */
   follow(tail: () => TailPosition): void {
     this.#tail = tail;
+  }
+
+  /** From now on `problem` says why a snapshot cannot be stored. */
+  followSnapshots(problem: () => string | null): void {
+    this.#snapshotProblem = problem;
   }
 
   get #local(): TimedPosition | null {
@@ -138,6 +146,8 @@ export class ReplicatorStatus {
       lastSuccess: this.#lastSuccess,
       lastError: this.#lastError,
       newestSnapshot: this.newestSnapshot,
+      snapshotProblem: this.#snapshotProblem?.() ?? null,
+      unrestorableFrom: this.newestSnapshot === null && this.#lineStart !== 0n ? this.#lineStart : null,
       counters: { ...this.#counters },
     };
   }

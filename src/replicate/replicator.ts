@@ -164,7 +164,7 @@ export class Replicator implements Service {
       this.#status.failed(error);
       this.#status.state = 'starting';
       await this.#pause(failure, { lastedMs: clock.monotonic() - since, signal });
-      if (this.#drain.signal.aborted) throw error;
+      // Told to end meanwhile, it looks once more: what failed may work now.
       before = failure;
     }
   }
@@ -240,7 +240,7 @@ export class Replicator implements Service {
           this.#status.state = 'starting';
           this.#status.failed(outcome.error);
           if (outcome.error instanceof LogDamagedError) this.#status.damaged(outcome.error);
-          await this.#wait.forBase(outcome.error, { signal });
+          await this.#wait.forBase(outcome.error, { isMissing: outcome.isMissing, signal });
       }
     }
   }

@@ -69,10 +69,10 @@ export class SnapshotPacker {
 
   async #finish(): Promise<void> {
     const open = this.#open;
-    this.#open = null;
     if (open === null) return;
-    // One pack is put while the next is made: never more.
+    // One pack is put while the next is made: never more. Where that fails this one is still ours to abandon.
     await this.#putting;
+    this.#open = null;
     this.#putting = this.#put(open);
     this.#putting.catch(() => undefined);
   }

@@ -8,13 +8,7 @@
 import { readCommitAsSegment } from '../capture/local-log.ts';
 import type { LogSource } from '../capture/log-source.ts';
 import type { ByteBudget } from '../core/byte-budget.ts';
-import {
-  CorruptionError,
-  LocalFileError,
-  type ReplicateError,
-  SourceDivergedError,
-  UnsupportedFormatError,
-} from '../core/errors.ts';
+import { CorruptionError, LocalFileError, type ReplicateError, SourceDivergedError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { mapAhead } from '../core/map-ahead.ts';
 import type { Micros, TxOffset } from '../core/types.ts';
@@ -36,6 +30,7 @@ import {
 } from '../spacetimedb/snapshots.ts';
 import type { HeadLease } from './head-lease.ts';
 import { SnapshotIndex } from './snapshot-index.ts';
+import { isOfOneSnapshot } from './one-snapshot.ts';
 import { manifestHeader, OWN_COMMIT, type PackedSnapshot, packLines, SNAPSHOT_FILE } from './snapshot-manifest.ts';
 import { SnapshotPacker } from './snapshot-packer.ts';
 import type { ListedSnapshots } from './take-head.ts';
@@ -83,14 +78,6 @@ interface UploadOptions {
 
 /** A directory by its inode: a server may take another snapshot at the same transaction. */
 const nameOf = ({ tx, inode }: SnapshotEntry): string => `${tx}/${inode}`;
-
-/** What everything on this machine suffers from, and what an operator has to mend, is no failure of one snapshot. */
-const SHARED_CAUSES: ReadonlySet<unknown> = new Set(['EACCES', 'EPERM', 'EMFILE', 'ENFILE', 'ENOMEM']);
-
-function isOfOneSnapshot(error: unknown): error is ReplicateError {
-  if (error instanceof LocalFileError) return !SHARED_CAUSES.has(error.facts['systemCode']);
-  return error instanceof CorruptionError || error instanceof UnsupportedFormatError;
-}
 
 export class SnapshotUploader {
   readonly #options: SnapshotUploaderOptions;

@@ -10,7 +10,7 @@ const LOG_LOOK_MS = 1_000;
 /** A wrong path is waited for like a right one: said once in ten minutes. */
 const LOG_LOOKS_BEFORE_WARNING = 600;
 const BASE_LOOK_MS = 10_000;
-/** The store is asked again after so many looks, though nothing seems to have changed. */
+/** What is missing is looked for itself, in local files, after so many looks, though nothing seems to have changed. */
 const BASE_LOOKS_MAX = 30;
 
 export interface SourceWaitOptions {
@@ -47,21 +47,36 @@ export class SourceWait {
     await this.#sleep(LOG_LOOK_MS, signal);
   }
 
-  /** Until files came or went, which costs the store nothing; at most for some minutes. */
-  async forBase(error: ReplicateError, { signal }: { signal: AbortSignal }): Promise<void> {
-    const { log, draining } = this.#options;
-    // At each return: it says that all of this time nothing has been backed up.
+  /**
+   * Until files came or went, or what is missing is there: a commit of a snapshot, a file that was mended in place. All of
+   * this costs the store nothing.
+   *
+   * @param isMissing whether it still is, by local reads
+   */
+  async forBase(
+    error: ReplicateError,
+    { isMissing, signal }: { isMissing: () => Promise<boolean>; signal: AbortSignal },
+  ): Promise<void> {
+    const { draining } = this.#options;
+    const before = await this.#signature();
+    do {
+      this.#sayMissing(error);
+      for (let looks = 0; looks < BASE_LOOKS_MAX && !draining.aborted; looks += 1) {
+        await this.#sleep(BASE_LOOK_MS, signal);
+        if ((await this.#signature()) !== before) return;
+      }
+    } while (!draining.aborted && (await isMissing()));
+  }
+
+  /** Again and again: all of this time nothing has been backed up. */
+  #sayMissing(error: ReplicateError): void {
+    const { log } = this.#options;
     log.warn(`nothing is backed up: ${error.message}`, {
       ...error.facts,
       ...(error.hint === undefined ? {} : { hint: error.hint }),
       again: this.#saidOfBase === error.message,
     });
     this.#saidOfBase = error.message;
-    const before = await this.#signature();
-    for (let looks = 0; looks < BASE_LOOKS_MAX && !draining.aborted; looks += 1) {
-      await this.#sleep(BASE_LOOK_MS, signal);
-      if ((await this.#signature()) !== before) return;
-    }
   }
 
   /** Names and files, no sizes: a log that grows is no news. */

@@ -55,7 +55,12 @@ export type StartOutcome =
   /** The local log holds nothing: ask again later. */
   | { readonly kind: 'no-log' }
   /** Nothing that could be stored now could be restored: ask again later. */
-  | { readonly kind: 'no-base'; readonly error: SourceDivergedError | LogDamagedError }
+  | {
+      readonly kind: 'no-base';
+      readonly error: SourceDivergedError | LogDamagedError;
+      /** Whether that is still so, by local reads: another log than the one that was looked at is news. */
+      readonly isMissing: () => Promise<boolean>;
+    }
   /** A new generation would begin, and may not. */
   | { readonly kind: 'refused'; readonly reason: GenerationReason };
 
@@ -87,7 +92,11 @@ export async function start(
       case 'wait-for-log':
         return { kind: 'no-log' };
       case 'wait-for-base':
-        return { kind: 'no-base', error: baseError(decision.because, facts, options) };
+        return {
+          kind: 'no-base',
+          error: baseError(decision.because, facts, options),
+          isMissing: () => isBaseMissing(decision.because, facts, { options, signal }),
+        };
       case 'stop':
         throw ownerError(state, client);
       case 'wait-for-lease':
@@ -198,6 +207,22 @@ async function findDamage(
   if (comparison?.agreement === 'damaged') return damageAtStart(comparison, options);
   const carried = options.carried?.damage ?? null;
   return carried && findStandingDamage(options.source, carried, { signal });
+}
+
+/** The part of a look that needs no store: whether nothing but waiting would come of a whole one. */
+async function isBaseMissing(
+  because: 'log-start' | 'damage',
+  { local: before, damage, state }: Facts,
+  { options, signal }: { options: StartOptions; signal: AbortSignal | undefined },
+): Promise<boolean> {
+  const logStart = await readLogStart(options.source);
+  if (logStart !== before.logStart) return false;
+  const local = await readLocalFacts(options, logStart);
+  if (local.databaseIdentity !== before.databaseIdentity) return false;
+  if (because === 'log-start') return localLogState(local) === 'above-zero-baseless';
+  const standing = damage && (await findStandingDamage(options.source, damage.damage, { signal }));
+  if (standing === null) return false;
+  return (await findBase(options, local, { from: baseFrom(standing, state), signal })) === null;
 }
 
 /** What is stored needs no snapshot. */

@@ -124,7 +124,8 @@ test('removed altogether and begun again by another database: replaced, or nothi
     const { reason, parent, databaseIdentity } = await model.scene.generation();
     expect(parent).toBeNull();
     // Who the database is stands in its snapshot: one that was looked at before it was there is known by its log alone.
-    expect([`replaced ${'b'.repeat(64)}`, 'rolled-back null']).toContain(`${reason} ${databaseIdentity}`);
+    expect(['replaced', 'rolled-back']).toContain(reason);
+    expect(['b'.repeat(64), null]).toContain(databaseIdentity);
     expect(reasons()['first']).toBe(1);
   });
 });
