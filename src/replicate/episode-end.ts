@@ -18,3 +18,9 @@ export function judgeEnd(thrown: unknown): EpisodeEnd {
   if (!(error instanceof ReplicateError) && systemCode(error) !== null) return 'passing';
   return 'final';
 }
+
+/** Which database is stored, as an episode has found out that ended because another one is here. */
+export function storedIdentityIn(error: unknown): string | null {
+  const identity = error instanceof SourceDivergedError ? error.facts['storedIdentity'] : null;
+  return typeof identity === 'string' ? identity : null;
+}

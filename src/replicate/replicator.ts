@@ -23,7 +23,7 @@ import type { GenerationReason } from '../layout/generation-document.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
 import { CLOG_DIR, SNAPSHOTS_DIR } from '../spacetimedb/file-names.ts';
 import { runEpisode } from './episode.ts';
-import { type EpisodeEnd, judgeEnd } from './episode-end.ts';
+import { type EpisodeEnd, judgeEnd, storedIdentityIn } from './episode-end.ts';
 import { ReplicatorStatus } from './replicator-status.ts';
 import { SourceWait } from './source-wait.ts';
 import { type Carried, start } from './start.ts';
@@ -190,6 +190,7 @@ export class Replicator implements Service {
         ...known,
         inDoubt: end === 'diverged' || known.inDoubt === true,
         damage: cause instanceof LogDamagedError ? cause.damage : (known.damage ?? null),
+        storedIdentity: storedIdentityIn(cause) ?? known.storedIdentity ?? null,
       };
       return { end, error, carried };
     }

@@ -27,6 +27,7 @@ import {
   readSnapshotFile,
   readSnapshotObject,
   type SnapshotEntry,
+  unlockedSnapshots,
 } from '../spacetimedb/snapshots.ts';
 import type { HeadLease } from './head-lease.ts';
 import { SnapshotIndex } from './snapshot-index.ts';
@@ -91,9 +92,12 @@ export class SnapshotUploader {
   /** Snapshots that turned out to be damaged or unreadable, by their directory: said, and passed over. */
   readonly #unusable = new UnusableSnapshots();
   #failure: { readonly tx: TxOffset; readonly error: ReplicateError } | null = null;
+  /** The database's; where the generation began before there was a snapshot, that of its newest stored one. */
+  #identity: string | null;
 
   constructor(options: SnapshotUploaderOptions) {
     this.#options = options;
+    this.#identity = options.generation.databaseIdentity;
   }
 
   /** Why a snapshot newer than the newest stored one could not be stored; null when there is none such. */
@@ -107,18 +111,18 @@ export class SnapshotUploader {
    * @returns whether one had to be left for later: its commit is not yet stored, or it changed meanwhile
    */
   async upload({ signal }: { signal: AbortSignal }): Promise<{ pending: boolean }> {
-    const { source, directory, client, generation, listed, stored, lineStart } = this.#options;
+    const { source, directory, client, generation, listed: atStart, stored, lineStart } = this.#options;
     this.#unusable.beginPass();
-    const names = (await listSnapshotNames(source.files, directory)).join('\n');
+    const listed = await listSnapshotNames(source.files, directory);
+    const names = listed.join('\n');
     if (names === this.#settledNames) return { pending: false };
-    const entries = (await listSnapshots(source.files, directory)).filter(
-      (entry) => !this.#unusable.has(nameOf(entry)) && entry.tx >= (lineStart ?? 0n) - 1n,
-    );
+    const whole = await listSnapshots(source.files, directory);
+    const entries = whole.filter((entry) => !this.#unusable.has(nameOf(entry)) && entry.tx >= (lineStart ?? 0n) - 1n);
     // One beyond the stored log waits for it. A server renames those that its log never reaches.
     const candidate = entries.find(({ tx }) => tx <= (stored()?.tx ?? -1n));
     if (candidate !== undefined) {
       if (!this.#looked) {
-        this.#newest = await findNewestSnapshot(client, generation, { listed, signal });
+        this.#newest = await findNewestSnapshot(client, generation, { listed: atStart, signal });
         this.#options.onNewest(this.#newest?.tx ?? null);
       }
       this.#looked = true;
@@ -129,6 +133,8 @@ export class SnapshotUploader {
       }
     }
     if (candidate !== entries[0] || this.#unusable.isWaiting) return { pending: true };
+    // One that was copied in has no lock while it is not whole: its file comes without a new name here.
+    if (whole.length < unlockedSnapshots(listed).length) return { pending: false };
     this.#settledNames = names;
     return { pending: false };
   }
@@ -142,6 +148,7 @@ export class SnapshotUploader {
     try {
       const object = await this.#options.client.get(key, { signal });
       await using manifest = await decodeManifest(object.body, { key, size: object.size, signal });
+      this.#identity ??= manifest.header.databaseIdentity;
       for await (const { pack, bytes, objects } of manifest.packs) {
         this.#index.addPack({ pack, bytes });
         for (const { hash, ...place } of objects) this.#index.addObject(hash, { pack, ...place });
@@ -202,6 +209,7 @@ export class SnapshotUploader {
     for await (const part of body) parts.push(part);
     await this.#putManifest(manifestKey(generation.generation, entry.tx), parts, signal);
     this.#newest = { generation: generation.generation, tx: entry.tx };
+    this.#identity = read.snapshot.databaseIdentity;
     if (this.#failure !== null && this.#failure.tx <= entry.tx) this.#failure = null;
     this.#unusable.stored(entry.tx);
     this.#indexed = true;
@@ -276,10 +284,13 @@ export class SnapshotUploader {
 
   /** The newest one says which database this is; an older one that says otherwise is a remnant. */
   #requireIdentity({ databaseIdentity, txOffset }: Snapshot, { isNewest }: { isNewest: boolean }): void {
-    const expected = this.#options.generation.databaseIdentity;
+    const expected = this.#identity;
     if (expected === null || expected === databaseIdentity) return;
     const message = `snapshot ${txOffset} is of database ${databaseIdentity}, but this backup is of database ${expected}`;
     if (!isNewest) throw new CorruptionError(message, { hint: 'Remove it, if it was left by another database.' });
-    throw new SourceDivergedError(message, { hint: 'The directory was given to another database.' });
+    throw new SourceDivergedError(message, {
+      hint: 'The directory was given to another database.',
+      facts: { storedIdentity: expected },
+    });
   }
 }

@@ -48,6 +48,8 @@ export interface Carried {
   readonly inDoubt?: boolean;
   /** The session under which this process held the head before: it writes no more. */
   readonly endedSession?: string | null;
+  /** Of the database whose snapshots are stored, where the generation itself does not name it. */
+  readonly storedIdentity?: string | null;
 }
 
 export type StartOutcome =
@@ -139,7 +141,10 @@ async function gather(options: StartOptions, { logStart, expired, signal }: Gath
     head: await headState(state, options, expired),
     otherOwner: isOtherOwner(state, options),
     takeover: options.takeover === true,
-    otherIdentity: isOther(state.generation?.databaseIdentity ?? null, local.databaseIdentity),
+    otherIdentity: isOther(
+      state.generation?.databaseIdentity ?? options.carried?.storedIdentity ?? null,
+      local.databaseIdentity,
+    ),
     conditional: client.conditional === 'full',
     agreement: 'nothing-stored' as const,
     damage: 'none' as const,

@@ -46,12 +46,8 @@ export const listSnapshotNames = (files: ReadableFiles, snapshotsDir: string): P
  */
 export function listSnapshots(files: ReadableFiles, snapshotsDir: string): Promise<readonly SnapshotEntry[]> {
   return readingFrom(snapshotsDir, async () => {
-    const names = await listSnapshotNames(files, snapshotsDir);
-    const locked = new Set(names.map(parseSnapshotLockName));
     const entries: SnapshotEntry[] = [];
-    for (const name of names) {
-      const tx = parseSnapshotDirName(name);
-      if (tx === null || locked.has(tx)) continue;
+    for (const { name, tx } of unlockedSnapshots(await listSnapshotNames(files, snapshotsDir))) {
       const directory = join(snapshotsDir, name);
       const facts = await files.facts(directory);
       if (facts?.kind !== 'directory') continue;
@@ -59,6 +55,17 @@ export function listSnapshots(files: ReadableFiles, snapshotsDir: string): Promi
       entries.push({ tx, directory, device: facts.device, inode: facts.inode });
     }
     return entries.sort((a, b) => (a.tx < b.tx ? 1 : a.tx > b.tx ? -1 : 0));
+  });
+}
+
+/** The names of snapshots' directories without a lock beside them, whole or not. */
+export function unlockedSnapshots(
+  names: readonly string[],
+): readonly { readonly name: string; readonly tx: TxOffset }[] {
+  const locked = new Set(names.map(parseSnapshotLockName));
+  return names.flatMap((name) => {
+    const tx = parseSnapshotDirName(name);
+    return tx === null || locked.has(tx) ? [] : [{ name, tx }];
   });
 }
 
