@@ -79,7 +79,8 @@ export const follows = (object: LogObject, next: TxOffset, commit: Position | nu
 function wholeSegment(steps: readonly LineStep[], log: LineLog): readonly LineStep[] {
   const first = steps[0]?.object;
   if (first === undefined) return steps;
-  const earlier = ({ segment, last }: LogObject): boolean => segment === first.segment && last < first.first;
+  // One that goes on beyond is cut there: a child branched off within it, or a longer object covers a shorter one.
+  const earlier = (object: LogObject): boolean => object.segment === first.segment && object.first < first.first;
   const objects = new Map(
     log.line.map(({ generation }) => [generation, (log.objects.get(generation) ?? []).filter(earlier)]),
   );
@@ -89,7 +90,6 @@ function wholeSegment(steps: readonly LineStep[], log: LineLog): readonly LineSt
     const line = cutLine(log.line, { tx: txOffset(first.first - 1n), crc: first.prev });
     const walk = walkLine(line, { ...log, objects, from });
     const begin = walk.steps[0]?.object;
-    // One that is cut would be followed by what begins elsewhere in the segment.
     const joins = walk.hole === null && walk.end?.tx === first.first - 1n && walk.end.crc === first.prev;
     if (joins && begin?.first === from) return [...walk.steps, ...steps];
   }

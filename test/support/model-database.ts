@@ -4,7 +4,7 @@
  */
 import { appendFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type Crc32c, crc32cValue, type TxOffset, txOffset } from '../../src/core/types.ts';
+import { type Crc32c, type TxOffset, txOffset } from '../../src/core/types.ts';
 import { encodeCommit } from '../../src/spacetimedb/commit.ts';
 import { formatSegmentName, formatSnapshotDirName } from '../../src/spacetimedb/file-names.ts';
 import { encodeSegmentHeader } from '../../src/spacetimedb/segment-header.ts';
@@ -150,6 +150,3 @@ export class ModelDatabase {
     await writeFile(this.segmentPath(commit.segment), bytes);
   }
 }
-
-export const crcAt = (log: readonly RecordedCommit[], tx: bigint): Crc32c =>
-  log.find(({ last }) => last === tx)?.crc ?? crc32cValue(0);
