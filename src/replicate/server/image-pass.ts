@@ -86,20 +86,25 @@ export class ImagePass {
     const before = await this.look();
     if (before === null) return { kind: 'absent' };
     if (2 * surveyBytes(before) > share.bytes && share.bytes < budget.bytesMax) return { kind: 'moving' };
+    const atCopy = await listReplicaIds(files, dataDirectory);
     const copy = await copyStable(before, { files, clock, look: () => this.look(), signal });
     // Awaited here: the share is held until all is stored.
-    return copy === null ? { kind: 'moving' } : await this.#store(copy, { bad, signal });
+    return copy === null ? { kind: 'moving' } : await this.#store(copy, { atCopy, bad, signal });
   }
 
   async #store(
     copy: StableCopy,
-    { bad, signal }: { readonly bad: readonly BadProgram[]; readonly signal: AbortSignal },
+    {
+      atCopy,
+      bad,
+      signal,
+    }: { readonly atCopy: readonly bigint[]; readonly bad: readonly BadProgram[]; readonly signal: AbortSignal },
   ): Promise<ImageOutcome> {
     const { files, dataDirectory, programs, images } = this.#options;
     const present = await listPrograms(files, dataDirectory);
     const isBad = new Set(bad.map(({ hash }) => hash));
     if (present.some((hash) => !programs.has(hash) && !isBad.has(hash))) return { kind: 'moving' };
-    const replicas = await this.#replicas();
+    const replicas = await this.#replicas(atCopy);
     const stored = present.filter((hash) => programs.has(hash));
     const image = await images.upload({ copy, programs: stored, replicas }, { signal });
     return {
@@ -111,10 +116,13 @@ export class ImagePass {
     };
   }
 
-  async #replicas(): Promise<readonly ImageReplica[]> {
+  /** Those that were there before the copy or are now: one deleted in between is still in the control database's copy. */
+  async #replicas(atCopy: readonly bigint[]): Promise<readonly ImageReplica[]> {
     const { files, dataDirectory, replicas } = this.#options;
     const known = new Map(replicas().map(({ replicaId, position }) => [replicaId, position]));
-    const ids = await listReplicaIds(files, dataDirectory);
-    return ids.map((replicaId) => ({ replicaId, position: known.get(replicaId) ?? null }));
+    const ids = new Set([...atCopy, ...(await listReplicaIds(files, dataDirectory))]);
+    return [...ids]
+      .sort((a, b) => (a < b ? -1 : 1))
+      .map((replicaId) => ({ replicaId, position: known.get(replicaId) ?? null }));
   }
 }

@@ -9,6 +9,7 @@ import { VirtualClock } from '../../../test/support/virtual-clock.ts';
 import { ByteBudget } from '../../core/byte-budget.ts';
 import { blake3Hex } from '../../core/checksum.ts';
 import { type Log, silentLog } from '../../core/log.ts';
+import { diskFiles, type ReadableFiles } from '../../core/readable-files.ts';
 import { crc32cValue, txOffset } from '../../core/types.ts';
 import { decodeFormatDocument } from '../../layout/format-document.ts';
 import { makeGenerationName } from '../../layout/keys.ts';
@@ -67,6 +68,21 @@ describe('one pass', () => {
     expect(await scene.keys()).toHaveLength(1 + 2 + 4 + 1 + 1);
     const format = await readBody(await scene.client.get('format.json'), 1e6);
     expect(decodeFormatDocument(format).kind).toBe('server');
+  });
+
+  test('a database that is deleted once control-db was copied is named all the same: the copy knows it', async () => {
+    await using scene = await ServerScene.open();
+    // Opened last, and so deleted behind every reading of control-db.
+    const files: ReadableFiles = {
+      ...diskFiles,
+      open: async (path) => {
+        if (path === scene.at('metadata.toml')) rmSync(scene.at('replicas/3'), { recursive: true, force: true });
+        return diskFiles.open(path);
+      },
+    };
+    await scene.runOnce({ files });
+    const [image] = await scene.images();
+    expect(image?.manifest.replicas.map(({ replicaId }) => replicaId)).toEqual([1n, 3n]);
   });
 
   test('a second pass goes on in the generation and stores nothing', async () => {
