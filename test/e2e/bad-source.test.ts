@@ -103,8 +103,9 @@ describe('damage', () => {
     const intact = await readDatabase(vectorDirectory('v2-damaged/none'));
     const restored = await readDatabase(place.restored);
     expect(restored.segments.length).toBeGreaterThan(0);
-    for (const [index, { bytes }] of restored.segments.entries()) {
-      expect(bytes.equals(intact.segments[index]?.bytes ?? Buffer.of())).toBe(true);
+    for (const { name, bytes } of restored.segments) {
+      const source = intact.segments.find((segment) => segment.name === name);
+      expect(source?.bytes.equals(bytes), name).toBe(true);
     }
   });
 
