@@ -241,11 +241,13 @@ export class LogTailer implements AsyncDisposable {
     { stall, seenSize }: { stall: Stall | null; seenSize: number },
   ): Promise<void> {
     this.#watch.left(this.#position);
-    await this.#close();
+    const left = this.#reader;
+    // Ours before the other one is closed, which may fail: whoever ends then closes this one.
     this.#reader = reader;
     this.#position = position;
     this.#stall = stall;
     this.#seenSize = seenSize;
+    await left?.close();
   }
 
   #facts(path: string): Promise<FileFacts | null> {

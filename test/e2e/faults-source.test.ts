@@ -137,6 +137,18 @@ describe('a call on the source that fails', () => {
     );
   }, 600_000);
 
+  test('closing the segment that is left fails: the one that was entered is closed all the same', async () => {
+    let isLeft = false;
+    await surviveFaults({
+      fails: (_, call, path) => {
+        const isLeaving = !isLeft && call === 'file.close' && path.endsWith('00000000000000000000.stdb.log');
+        isLeft ||= isLeaving;
+        return isLeaving ? 'EIO' : null;
+      },
+    });
+    expect(isLeft).toBe(true);
+  });
+
   test('many in a row, as a disk or a full table of files does it', async () => {
     await fc.assert(
       fc.asyncProperty(
