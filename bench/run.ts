@@ -4,7 +4,8 @@
  *
  *     node bench/run.ts [-quick | -large] [--only NAME,NAME] [--program dist/bin.js]
  *
- * S3 is versitygw on loopback, from PATH or STDB_TEST_VERSITYGW. restic and rclone are measured where they are on PATH.
+ * S3 is versitygw on loopback, from PATH or STDB_TEST_VERSITYGW. restic, rclone and Litestream are measured where they
+ * are on PATH (Litestream also where STDB_BENCH_LITESTREAM names it).
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -20,12 +20,14 @@ export interface RunOptions {
   readonly cwd?: string;
   /** Whether the output is only thrown away. */
   readonly discard?: boolean;
+  /** Whether all of the output is kept, rather than its last words. */
+  readonly keepAll?: boolean;
 }
 
 /** @throws Error with the command's last words when it fails */
 export async function runCommand(
   [command = '', ...args]: readonly string[],
-  { env = {}, cwd, discard = false }: RunOptions = {},
+  { env = {}, cwd, discard = false, keepAll = false }: RunOptions = {},
 ): Promise<CommandCost> {
   const cpuBefore = endedChildrenCpuSeconds();
   const start = performance.now();
@@ -38,7 +40,10 @@ export async function runCommand(
   for (const name of ['stdout', 'stderr'] as const) {
     child[name]
       ?.setEncoding('utf8')
-      .on('data', (text: string) => (words[name] = (words[name] + text).slice(-WORDS_MAX)));
+      .on(
+        'data',
+        (text: string) => (words[name] = keepAll ? words[name] + text : (words[name] + text).slice(-WORDS_MAX)),
+      );
   }
   let peak = 0;
   const watch = setInterval(() => {
