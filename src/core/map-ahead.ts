@@ -1,8 +1,8 @@
 /** Slow work on each item of a stream, a few items at once, results in order: what keeps a thread pool busy. */
 
 export interface MapAheadOptions {
-  /** How many items are worked on at once. */
-  readonly ahead: number;
+  /** How many items are worked on at once; as a function it is asked before each is begun, and may grow. */
+  readonly ahead: number | (() => number);
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -17,6 +17,7 @@ export async function* mapAhead<T, R>(
   { ahead, signal }: MapAheadOptions,
 ): AsyncGenerator<R, void, void> {
   const items = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  const width = typeof ahead === 'number' ? (): number => ahead : ahead;
   const begun: Promise<R>[] = [];
   let pull: Promise<void> | null = null;
   let ended = false;
@@ -39,7 +40,7 @@ export async function* mapAhead<T, R>(
   try {
     for (;;) {
       signal?.throwIfAborted();
-      if (!ended && pull === null && begun.length < ahead) pull = pullOne();
+      if (!ended && pull === null && begun.length < width()) pull = pullOne();
       const [first] = begun;
       if (first !== undefined && (pull === null || (await isSettledFirst(first, pull)))) {
         yield await first;

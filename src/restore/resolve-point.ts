@@ -9,9 +9,9 @@ import type { TimedPosition } from '../core/status.ts';
 import { type Micros, micros, type TxOffset } from '../core/types.ts';
 import type { GenerationName } from '../layout/keys.ts';
 import { TIME_MIN } from '../layout/time.ts';
-import type { LineStep } from '../layout/walk-line.ts';
 import type { FetchOptions } from './fetch-parts.ts';
 import { isUnusable } from './follow-plan.ts';
+import { findLastCall, type Point, sizeOf, type StepBoundary } from './last-call.ts';
 import type { LineRun } from './line-runs.ts';
 import type { ManifestFacts, PlannedManifest, StoreView } from './plan-types.ts';
 import { PointErrors } from './point-errors.ts';
@@ -37,9 +37,10 @@ export interface ResolveContext {
 
 /** @throws UnrecoverablePointError, CorruptionError naming the nearest points; what the client throws */
 export async function resolvePoint(request: PointRequest, context: ResolveContext): Promise<ResolvedPoint> {
+  const searched = new Set<string>();
   for (;;) {
     const known = context.manifests.size + context.unusable.size;
-    const search = new PointSearch(request, context);
+    const search = new PointSearch(request, { ...context, searched });
     try {
       const found = await search.find();
       if (found !== null) return found;
@@ -54,31 +55,25 @@ export async function resolvePoint(request: PointRequest, context: ResolveContex
   }
 }
 
-/** A commit that is a recovery point, and the line's time there. */
-interface Point {
-  readonly commit: PointCommit;
-  readonly time: Micros;
+/** What was found: where the restore ends, if the commit before `next` is a recovery point of the run. */
+interface Boundary extends StepBoundary {
+  readonly run: LineRun;
 }
 
-/** What was found: where the restore ends, if the commit before `next` is a recovery point of the run. */
-interface Boundary {
-  readonly run: LineRun;
-  /** Of the step that holds `next`. */
-  readonly index: number;
-  readonly next: PointCommit;
-  /** The commit before `next` in the same object. */
-  readonly before: Point | null;
+interface SearchContext extends ResolveContext {
+  /** Outlives the search: what `findLastCall` need not read again. */
+  readonly searched: Set<string>;
 }
 
 class PointSearch {
   readonly #request: PointRequest;
-  readonly #context: ResolveContext;
+  readonly #context: SearchContext;
   readonly #runs: readonly LineRun[];
   readonly #errors: PointErrors;
   /** Where objects are cut, by key. */
   readonly #ends = new Map<string, Point>();
 
-  constructor(request: PointRequest, context: ResolveContext) {
+  constructor(request: PointRequest, context: SearchContext) {
     const { view, generation } = context;
     this.#request = request;
     this.#context = context;
@@ -171,18 +166,19 @@ class PointSearch {
     return next && { run, index, next, before };
   }
 
-  /** From the newest object backwards. */
   async #beforeReducer(reducer: string): Promise<ResolvedPoint | null> {
-    const bytesTotal = sum(this.#runs.flatMap(({ steps }) => steps));
+    const bytesTotal = this.#runs.reduce((bytes, { steps }) => bytes + sizeOf(steps), 0);
     let bytesDone = 0;
+    const onSearched = (bytes: number): void => {
+      bytesDone += bytes;
+      this.#context.onSearched?.({ bytesDone, bytesTotal });
+    };
     this.#errors.requireEnd(`whether ${reducer} was called later`);
     for (const [at, run] of [...this.#runs.entries()].toReversed()) {
-      for (const [index, { object }] of [...run.steps.entries()].toReversed()) {
-        const found = await this.#lastCall(run, index, reducer);
-        if (found !== null) return await this.#pointBefore(found);
-        bytesDone += object.size;
-        this.#context.onSearched?.({ bytesDone, bytesTotal });
-      }
+      const { searched, fetch } = this.#context;
+      const scan = this.#scan.bind(this, run);
+      const found = await findLastCall(run, { reducer, searched, fetch, scan, onSearched });
+      if (found !== null) return await this.#pointBefore({ run, ...found });
       if (run.commitFromManifest) {
         const own = await this.#manifestPoint(run);
         if (own === null) return null;
@@ -191,18 +187,6 @@ class PointSearch {
       if (at > 0) throw this.#errors.beforeRun(run);
     }
     throw this.#errors.neverCalled(reducer);
-  }
-
-  async #lastCall(run: LineRun, index: number, reducer: string): Promise<Boundary | null> {
-    let found: Boundary | null = null;
-    let before: Point | null = null;
-    await this.#scan(run, index, (commit, time) => {
-      if (commit.last < run.first) return false;
-      if (commit.reducer === reducer) found = { run, index, next: commit, before };
-      before = { commit, time };
-      return false;
-    });
-    return found;
   }
 
   async #pointBefore({ run, index, next, before }: Boundary): Promise<ResolvedPoint | null> {
@@ -223,10 +207,15 @@ class PointSearch {
   }
 
   /** Every commit of the step, up to its cut, until `visit` says enough. */
-  async #scan(run: LineRun, index: number, visit: (commit: PointCommit, time: Micros) => boolean): Promise<void> {
+  async #scan(
+    run: LineRun,
+    index: number,
+    visit: (commit: PointCommit, time: Micros) => boolean,
+    { signal } = { signal: this.#context.fetch.signal },
+  ): Promise<void> {
     const step = run.steps[index] ?? never();
     await scanObject(step, {
-      fetch: this.#context.fetch,
+      fetch: { ...this.#context.fetch, signal },
       timeBefore: await this.#timeBefore(run, index),
       visit: (facts, time) => visit(pointCommit(facts), time),
     });
@@ -286,8 +275,6 @@ class PointSearch {
     return { request: this.#request, target, ...rest };
   }
 }
-
-const sum = (steps: readonly LineStep[]): number => steps.reduce((bytes, { object }) => bytes + object.size, 0);
 
 function never(): never {
   throw new TypeError('a point that was found lies in a run');

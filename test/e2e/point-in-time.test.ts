@@ -120,3 +120,32 @@ test('the server goes on from an earlier point: the new line is the default, the
   const { stderr } = await run('restore', '-dry-run', '-tx', '60', '-o', directory.at('none'), url);
   expect(stderr).toContain('60 to 62');
 });
+
+test('the commit before the newest call of a reducer, also where that lies in the generation before', async () => {
+  const database = await makeDatabase();
+  await database.append(1, { reducer: 'reset_world' });
+  await database.append(7);
+  await replicate(database.directory);
+  await database.append(1, { reducer: 'drop_tables' });
+  await database.append(5, { rotate: true });
+  await replicate(database.directory);
+  const old = await database.log();
+  const before = (name: string, ...flags: string[]) => restored(name, '-before-reducer', ...flags);
+  expect(commitNames((await before('once', 'drop_tables')).log)).toEqual(
+    commitNames(old.filter(({ last }) => last < 108n)),
+  );
+
+  // Branches off behind `reset_world` and before `drop_tables`, and calls neither.
+  const again = await restored('again', '-tx', '104');
+  expect(again.log.at(-1)?.last).toBe(104n);
+  const branch = new ModelDatabase(directory.at('again'), { seed: 3 });
+  await branch.append(30, { rotate: true });
+  await replicate(branch.directory);
+  const { log, said } = await before('parent', 'reset_world');
+  expect(commitNames(log)).toEqual(commitNames(old.filter(({ last }) => last < 100n)));
+  expect(said).toContain('reset_world');
+  // What was called only on the line that was left is no call on this one.
+  expect(await refused(15, '-before-reducer', 'drop_tables')).toContain('drop_tables');
+  const left = await before('left', 'drop_tables', '-generation', '1');
+  expect(left.log.at(-1)?.last).toBe(107n);
+});

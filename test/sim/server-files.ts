@@ -28,7 +28,11 @@ export function compressSegment(plain: Uint8Array): Uint8Array {
 export const compressObject = (plain: Uint8Array): Uint8Array => encodeFrameSync(plain, { level: 1 });
 
 /** One record: made by a reducer call with the server's time, or without inputs. */
-export function makeRecords(random: Random, { timeMicros }: { timeMicros: bigint }): Uint8Array {
+/** @param reducer one that is called for certain; otherwise mostly `move` */
+export function makeRecords(
+  random: Random,
+  { timeMicros, reducer }: { timeMicros: bigint; reducer?: string | undefined },
+): Uint8Array {
   // Often of one length, so that another history's commits stand in the very same places.
   const length = random.weighted([
     [6, 24],
@@ -36,8 +40,8 @@ export function makeRecords(random: Random, { timeMicros }: { timeMicros: bigint
     [1, random.int(200, 2_500)],
   ]);
   const body = random.bytes(length);
-  if (random.chance(0.2)) return Buffer.concat([Buffer.of(0x20), body]);
-  const name = Buffer.from('move');
+  if (random.chance(0.2) && reducer === undefined) return Buffer.concat([Buffer.of(0x20), body]);
+  const name = Buffer.from(reducer ?? 'move');
   const inputs = Buffer.alloc(1 + name.byteLength + 32 + 16 + 8);
   inputs.writeUInt8(name.byteLength, 0);
   name.copy(inputs, 1);

@@ -42,7 +42,7 @@ export class ModelDatabase {
   /** So many commits, the first one in a new segment where there is none or `rotate` is set. */
   async append(
     commits: number,
-    { rotate = false, count = 1 }: { rotate?: boolean; count?: number } = {},
+    { rotate = false, count = 1, reducer }: { rotate?: boolean; count?: number; reducer?: string } = {},
   ): Promise<void> {
     await mkdir(join(this.directory, 'clog'), { recursive: true });
     const log = await this.log();
@@ -51,7 +51,7 @@ export class ModelDatabase {
     const parts: Uint8Array[] = segment === next ? [HEADER] : [];
     for (let made = 0; made < commits; made += 1) {
       this.#microseconds += 1_000n;
-      const records = makeRecords(this.#random, { timeMicros: this.#microseconds });
+      const records = makeRecords(this.#random, { timeMicros: this.#microseconds, reducer });
       parts.push(
         encodeCommit({ version: 1, tx: next, count, records: Buffer.concat([records, this.#random.bytes(8)]) }),
       );
