@@ -28,11 +28,15 @@ const fetchFrom = (client: MemoryReplicaClient): FetchOptions => ({
 });
 
 /** The first commits of the log, from one of them on. */
-async function storePart(from: number, to: number): Promise<MemoryReplicaClient> {
+async function storePart(
+  from: number,
+  to: number,
+  alter: (commit: RecordedCommit) => RecordedCommit = (commit) => commit,
+): Promise<MemoryReplicaClient> {
   const client = new MemoryReplicaClient();
   const builder = new StoreBuilder(client);
   const generation = await builder.putGeneration({ number: 1 });
-  const some = commits.slice(from, to);
+  const some = commits.slice(from, to).map(alter);
   await builder.putLog(generation, { commits: some, commitsPerObject: 4, prev: crc32cValue(0) });
   await builder.putHead(generation, some.at(-1) ?? null);
   return client;
@@ -72,6 +76,19 @@ describe('one commit of a line', () => {
       CorruptionError,
     );
   });
+});
+
+test('regression: a bad commit in an object that is whole by its frames is damage, not another history', async () => {
+  // The object of a segment's first four commits begins with the one before it.
+  const bad = commits[2]?.last;
+  const client = await storePart(0, 20, (commit) =>
+    commit.last === bad ? { ...commit, bytes: commit.bytes.map((byte, at) => (at === 30 ? byte ^ 1 : byte)) } : commit,
+  );
+  const judged = (index: number) => judgeCommit(positionOf(commits[index] as RecordedCommit), fetchFrom(client));
+  expect(await judged(1)).toBe('same');
+  await expect(judged(2)).rejects.toMatchObject({ exitCode: 14 });
+  await expect(judged(3)).rejects.toMatchObject({ exitCode: 14 });
+  expect(await judged(4)).toBe('same');
 });
 
 test('a line tells its end and what its names say of it', async () => {

@@ -1,4 +1,5 @@
 /** What one destination says of its default line, and of one commit in it. Nothing is written. */
+import { CorruptionError } from '../../core/errors.ts';
 import { silentLog } from '../../core/log.ts';
 import type { Position } from '../../core/types.ts';
 import type { LogObject } from '../../layout/keys.ts';
@@ -48,7 +49,11 @@ export async function judgeCommit(wanted: Position, fetch: FetchOptions): Promis
   return crc === wanted.crc ? 'same' : 'other';
 }
 
-/** The checksum of the commit that ends at `tx`; null where none ends there. */
+/**
+ * The checksum of the commit that ends at `tx`; null where the object's commits are good up to there and none ends there.
+ *
+ * @throws CorruptionError where a bad commit, or the object's early end, keeps that from being known
+ */
 async function readCrcAt(object: LogObject, { tx }: Position, fetch: FetchOptions): Promise<number | null> {
   const partBytes = partBytesFor(fetch.budget.bytesMax);
   await using stream = new PartStream(fetchParts(partsOf(object, partBytes), fetch));
@@ -70,6 +75,15 @@ async function readCrcAt(object: LogObject, { tx }: Position, fetch: FetchOption
     }
     scanner.push(bytes);
     if (scanner.problem !== null || (scanner.lastTx ?? -1n) >= tx) break;
+  }
+  if ((scanner?.lastTx ?? -1n) < tx) {
+    throw new CorruptionError(
+      `${object.key} has no whole commit after transaction ${(scanner?.nextTx ?? object.first) - 1n}`,
+      {
+        hint: 'Restore this object from a copy of the backup, or name another destination.',
+        facts: { url: fetch.client.url, key: object.key, tx: scanner?.nextTx ?? object.first },
+      },
+    );
   }
   return crc;
 }
