@@ -1,5 +1,5 @@
 /** What the local log holds of commits that are stored: the comparison that every start rests on. Local reads only. */
-import { CorruptionError, SourceDivergedError } from '../core/errors.ts';
+import { CorruptionError, SourceDivergedError, UnsupportedFormatError } from '../core/errors.ts';
 import {
   byteOffset,
   type Crc32c,
@@ -18,9 +18,25 @@ import { type LogSource, readOffsetIndex } from './log-source.ts';
 import { beginningOf } from './log-tailer.ts';
 import { type BadPlace, type HeldEnd, locateThroughDamage, readSegmentEnds, type SegmentEnds } from './segment-ends.ts';
 
-/** The segments that hold something. */
+/** The segments that hold something; one whose ten bytes are no header that is known is not called empty. */
 async function listFilledSegments({ files, directory }: LogSource): Promise<readonly SegmentEntry[]> {
-  return (await listSegments(files, directory)).filter(({ size }) => size > SEGMENT_HEADER_BYTES);
+  const filled: SegmentEntry[] = [];
+  for (const entry of await listSegments(files, directory)) {
+    const isHeaderLong = entry.size === SEGMENT_HEADER_BYTES;
+    if (isHeaderLong ? !(await beginsAsKnown(files, entry)) : entry.size > SEGMENT_HEADER_BYTES) filled.push(entry);
+  }
+  return filled;
+}
+
+/** Whether `entry` has a header that this program can read on from, or is gone. @throws LocalFileError */
+async function beginsAsKnown(files: LogSource['files'], entry: SegmentEntry): Promise<boolean> {
+  try {
+    await using _ = await openSegment(files, entry);
+    return true;
+  } catch (error) {
+    if (error instanceof UnsupportedFormatError || error instanceof CorruptionError) return false;
+    throw error;
+  }
 }
 
 /** The offset at which the local log begins: its oldest segment that is longer than a header. Null: no log yet. */
