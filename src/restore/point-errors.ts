@@ -5,7 +5,7 @@ import type { LineRun } from './line-runs.ts';
 import { beginOf, nearestPoints, noSuchPoint, pointInHole } from './nearest-points.ts';
 import type { ManifestFacts, StoreView } from './plan-types.ts';
 import type { PointCommit } from './point-request.ts';
-import { rangesOf, type RecoverableRange } from './recoverable.ts';
+import { lineRuns, lineTo, rangesOf, type RecoverableRange } from './recoverable.ts';
 
 export interface PointErrorsContext {
   readonly view: StoreView;
@@ -26,16 +26,33 @@ export class PointErrors {
     this.#ranges = rangesOf(runs, context);
   }
 
-  /** @throws CorruptionError where the head tells of commits behind the last one that is there */
+  /** @throws CorruptionError where the head, or an object that is damaged or gone, tells of commits behind the last one */
   requireEnd(what: string): void {
     const end = this.#runs.at(-1)?.last;
+    if (end === undefined) return;
+    this.#requireUndamagedEnd(end, what);
     const known = this.#headTx();
-    if (known === null || end === undefined || end >= known) return;
+    if (known === null || end >= known) return;
     const { generation } = this.#context;
     throw pointInHole(
       `log objects are missing behind transaction ${end} of generation ${generation}, which is stored up to ${known} by ` +
         `its head: it cannot be told ${what}`,
       { before: this.#ranges.at(-1)?.to ?? null, after: null },
+    );
+  }
+
+  /** The head lags behind what is stored: names tell of more. */
+  #requireUndamagedEnd(end: TxOffset, what: string): void {
+    const { view, generation, manifests } = this.#context;
+    const damage = this.#damage();
+    if (damage === undefined) return;
+    const named = lineRuns(view, lineTo(view, generation), { manifests }).at(-1)?.last ?? end;
+    if (named <= end) return;
+    throw pointInHole(
+      `what lies behind transaction ${end} of generation ${generation}, up to ${named}, cannot be read, so that it cannot ` +
+        `be told ${what}: ${damage.message}`,
+      { before: this.#ranges.at(-1)?.to ?? null, after: null },
+      { facts: { generation }, cause: damage },
     );
   }
 
