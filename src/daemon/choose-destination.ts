@@ -35,12 +35,27 @@ export interface ChooseDestinationOptions {
 }
 
 /** The one database where the destination, or the part of it that is asked for, holds a single one. */
-const ONE = '';
+export const ONE_DATABASE = '';
 
-interface Asked {
+export interface Asked {
+  /** Of the destination's root. */
   readonly client: ReplicaClient;
   readonly kind: 'database' | 'server';
   readonly facts: SourceFacts;
+}
+
+export interface RankedDestinations {
+  readonly furthest: Asked;
+  /** Those that hold the same history, not as far, in the order given. */
+  readonly others: readonly Asked[];
+}
+
+/** @throws as `rankDestinations` */
+export async function chooseDestination(
+  clients: readonly ReplicaClient[],
+  options: ChooseDestinationOptions,
+): Promise<ReplicaClient> {
+  return (await rankDestinations(clients, options)).furthest.client;
 }
 
 /**
@@ -48,10 +63,10 @@ interface Asked {
  * @throws NoBackupError where all say so; UnavailableError where one cannot be asked; UnrecoverablePointError where two
  * disagree or none is ahead; CorruptionError where one is damaged; ConfigurationError where they are of two kinds
  */
-export async function chooseDestination(
+export async function rankDestinations(
   clients: readonly ReplicaClient[],
   options: ChooseDestinationOptions,
-): Promise<ReplicaClient> {
+): Promise<RankedDestinations> {
   const answers = await Promise.allSettled(clients.map((client) => ask(client, options)));
   options.signal.throwIfAborted();
   const asked: Asked[] = [];
@@ -74,12 +89,13 @@ export async function chooseDestination(
       { hint: hintOf(clients) },
     );
   }
-  const { client, facts } = await decide(asked, options);
+  const furthest = await decide(asked, options);
+  const { client, facts } = furthest;
   const reach = [...facts.databases].map(([name, { end }]) =>
-    name === ONE ? `${end.tx}` : `replica ${name}: ${end.tx}`,
+    name === ONE_DATABASE ? `${end.tx}` : `replica ${name}: ${end.tx}`,
   );
   options.log.info('restoring from the destination that reaches furthest', { url: client.url, tx: reach.join(', ') });
-  return client;
+  return { furthest, others: asked.filter((one) => one !== furthest) };
 }
 
 async function decide(asked: readonly Asked[], options: ChooseDestinationOptions): Promise<Asked> {
@@ -91,7 +107,7 @@ async function decide(asked: readonly Asked[], options: ChooseDestinationOptions
     if (choice.kind !== 'compare') throw conflictError(choice, asked);
     const { source, database, wanted } = choice.comparison;
     const { client } = asked[source] as Asked;
-    const prefix = database === ONE ? prefixOf(options) : replicaPrefix(BigInt(database));
+    const prefix = database === ONE_DATABASE ? prefixOf(options) : replicaPrefix(BigInt(database));
     const fetch = fetchFrom(prefixedClient(client, prefix), options);
     try {
       verdicts.set(comparisonName(choice.comparison), await judgeCommit(wanted, fetch));
@@ -117,7 +133,7 @@ async function ask(client: ReplicaClient, options: ChooseDestinationOptions): Pr
   if (options.replicaId !== undefined) requireServer(kind, client.url);
   if (kind === 'server' && options.replicaId === undefined) return await askServer(client, options);
   const line = await askDatabase(fetchFrom(prefixedClient(client, prefixOf(options)), options));
-  const facts = { url: client.url, databases: new Map([[ONE, line]]), imageTime: null };
+  const facts = { url: client.url, databases: new Map([[ONE_DATABASE, line]]), imageTime: null };
   return { client, kind: kind ?? 'database', facts };
 }
 
@@ -166,7 +182,7 @@ function conflictError(
   const [a, b] = choice.sources.map((index) => asked[index]?.client.url ?? '') as [string, string];
   const hint = hintOf(asked.map(({ client }) => client));
   if (choice.kind === 'disagree') {
-    const where = choice.database === ONE ? '' : ` of replica ${choice.database}`;
+    const where = choice.database === ONE_DATABASE ? '' : ` of replica ${choice.database}`;
     return new UnrecoverablePointError(
       `${a} and ${b} hold other commits at transaction ${choice.tx}${where}: they are two histories`,
       { hint, facts: { tx: choice.tx, a, b } },

@@ -16,8 +16,9 @@ import { readKind, requireServer } from '../restore/server/read-server-store.ts'
 import { restoreServer } from '../restore/server/restore-server.ts';
 import type { ServerRestoreReport } from '../restore/server/server-report.ts';
 import { checkTargetOutsideStore, inspectTarget } from '../restore/target.ts';
-import { chooseDestination } from './choose-destination.ts';
+import { rankDestinations } from './choose-destination.ts';
 import { openDestination } from './destination.ts';
+import { restoreFromRanked } from './restore-from-ranked.ts';
 import { isBackupWithoutDatabase, isServerWithoutDatabase } from './server-without-database.ts';
 
 export interface RestoreCommandOptions {
@@ -77,15 +78,19 @@ export async function runRestore(options: RestoreCommandOptions): Promise<Restor
     clients.push(opened.use(client));
   }
   const [only] = clients;
-  const client =
+  const ranked =
     only !== undefined && clients.length === 1
-      ? only
-      : await chooseDestination(clients, { ...options, partial: options.partial ?? false });
+      ? null
+      : await rankDestinations(clients, { ...options, partial: options.partial ?? false });
+  const client = ranked?.furthest.client ?? (only as ReplicaClient);
   if (isUnpublished) {
     const budget = new ByteBudget(options.memoryBytes);
     if (await isBackupWithoutDatabase(client, { ...options, budget, clock })) return existing(client.url);
   }
-  return await restoreFrom(client, { ...options, clock });
+  const restoreHere = (from: ReplicaClient, { dryRun }: { dryRun: boolean }): Promise<RestoreCommandReport> =>
+    restoreFrom(from, { ...options, dryRun, clock });
+  if (ranked === null) return await restoreHere(client, options);
+  return await restoreFromRanked(ranked, { ...options, restore: restoreHere });
 }
 
 function existing(source: string): RestoreCommandReport {

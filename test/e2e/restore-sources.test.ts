@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type DatabaseBesideStore, databaseBesideStore, runBadly, runWell } from '../support/database-beside-store.ts';
 import { freePort } from '../support/free-port.ts';
+import { ModelDatabase } from '../support/model-database.ts';
 import { readRecordedLog } from '../support/recorded-log.ts';
 import { copyVector, vectorDirectory } from '../vectors/vectors.ts';
 
@@ -71,6 +72,40 @@ describe('the furthest', () => {
     await runWell([...restoreArgs(place), '-if-replica-exists']);
     expect(await lastOf(place.database)).toBe(299n);
   });
+});
+
+test('a point that the furthest does not hold comes from one that does, aloud', async () => {
+  await using place = await twoDestinations();
+  const model = new ModelDatabase(place.at('model'));
+  await model.append(12);
+  await model.append(1, { reducer: 'wipe' });
+  await model.append(17);
+  await runWell(['replicate', '-once', model.directory, place.otherUrl]);
+  const old = await model.log();
+  await model.append(20, { rotate: true });
+  const between = (await model.log()).at(-5)?.time ?? 0n;
+  await model.snapshot();
+  await model.append(10, { rotate: true });
+  await model.prune(40n);
+  await runWell(['replicate', '-once', model.directory, place.url]);
+
+  const { stderr } = await runWell([...restoreArgs(place), '-tx', '10']);
+  expect(stderr).toMatch(/same history/);
+  expect(stderr).toContain(place.otherUrl);
+  expect(await lastOf(place.database)).toBe(10n);
+  await rm(place.database, { recursive: true });
+  const time = new Date(Number((old[20]?.time ?? 0n) / 1000n)).toISOString();
+  await runWell([...restoreArgs(place), '-timestamp', time]);
+  expect(await lastOf(place.database)).toBe(20n);
+  await rm(place.database, { recursive: true });
+  await runWell([...restoreArgs(place), '-tx', '55']);
+  expect(await lastOf(place.database)).toBe(55n);
+  await rm(place.database, { recursive: true });
+  // Neither knows what was between the end of the one and the beginning of the other.
+  const lost = new Date(Number(between / 1000n)).toISOString();
+  await runBadly([...restoreArgs(place), '-timestamp', lost], { code: 15, says: [/not taken/, /-tx 49/] });
+  await runBadly([...restoreArgs(place), '-before-reducer', 'wipe'], { code: 15, says: [/not taken/, /wipe/] });
+  await runBadly([...restoreArgs(place), '-tx', '40'], { code: 15, says: [/nor can another destination/, /-tx 49/] });
 });
 
 test('two histories are told, both are named, and a URL chooses', async () => {
