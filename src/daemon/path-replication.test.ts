@@ -117,6 +117,17 @@ describe('the service', () => {
   });
 });
 
+test('told to end while it cannot be read: that is no good end', async () => {
+  const list = () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' }));
+  await mkdir(directory.at('path'));
+  context = { ...context, files: { ...diskFiles, list } };
+  const replication = open();
+  const running = run(replication);
+  await until(() => replication.databases()[0]?.lastError !== null);
+  context.supervisor.drain();
+  expect((await running).error).toBeInstanceOf(LocalFileError);
+});
+
 test('in one pass a directory that cannot be read is an error', async () => {
   const list = () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' }));
   await mkdir(directory.at('path'));

@@ -70,6 +70,8 @@ export class PathReplication implements Replication {
       const isLastLook = this.#drain.signal.aborted;
       const found = await this.#look();
       if (found === 'replica' || found === 'server') return found;
+      // Whether something is there that was never stored is not known then: that is no good end.
+      if (isLastLook && found instanceof LocalFileError) throw found;
       if (isLastLook) return null;
       if (once) throw new ConfigurationError(`there is no database in ${this.#place.path}`);
       this.#say(found, waits);

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type TemporaryDirectory, temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { type Log, silentLog } from '../core/log.ts';
-import { diskFiles } from '../core/readable-files.ts';
+import { diskFiles, type ReadableFiles } from '../core/readable-files.ts';
 import { txOffset } from '../core/types.ts';
 import { encodeFormatDocument } from '../layout/format-document.ts';
 import { MemoryReplicaClient } from '../replica/memory/memory-replica-client.ts';
@@ -129,6 +129,23 @@ describe('the service', () => {
     expect(server.images()).toMatchObject([{ state: 'starting', lastError: { code: 'STORE_UNAVAILABLE' } }]);
     await until(() => storedOf(server) && server.databases().every(({ state }) => state === 'streaming'));
     await drained(running);
+  });
+
+  test('told to end while its databases cannot be listed: that is no good end, though what is known is stored', async () => {
+    await makeReplica(1);
+    let isBroken = false;
+    const list: ReadableFiles['list'] = (path) =>
+      isBroken && path.endsWith('replicas')
+        ? Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' }))
+        : diskFiles.list(path);
+    context = { ...context, files: { ...diskFiles, list } };
+    const server = open();
+    const running = context.supervisor.run(server, { isContainer: () => true });
+    await until(() => storedOf(server) && idsOf(server).length === 1);
+    isBroken = true;
+    context.supervisor.drain();
+    expect((await running).error).toMatchObject({ code: 'LOCAL_FILE' });
+    expect(storedOf(server)).toBe(true);
   });
 
   test('begins nothing at a destination of a single database, and says why', async () => {

@@ -65,6 +65,7 @@ export class ServerReplication implements Replication {
   readonly #drain = new AbortController();
   #state: 'asking' | 'answered' | Failure = 'asking';
   #failedLooks = 0;
+  #lastLookError: LocalFileError | null = null;
 
   /** @throws ConfigurationError where an extra file has a name that cannot be stored */
   constructor(context: ReplicationContext, place: ReplicationPlace, { extraFiles }: ServerReplicationOptions) {
@@ -99,6 +100,8 @@ export class ServerReplication implements Replication {
     else await this.#follow(signal);
     await Promise.all(this.#running);
     signal.throwIfAborted();
+    // Whether a database is there that was never stored is not known: that is no good end.
+    if (this.#lastLookError !== null) throw this.#lastLookError;
   }
 
   /** What runs is drained by the supervisor, as all services are. */
@@ -133,12 +136,14 @@ export class ServerReplication implements Replication {
       const isListed = found.kind === 'server' && (await files.facts(join(path, REPLICAS_DIR))) !== null;
       if (isListed) await this.#follows(found.replicas);
       this.#failedLooks = 0;
+      this.#lastLookError = null;
     } catch (error) {
       if (once || !(error instanceof LocalFileError)) throw error;
       if (this.#failedLooks % LOOKS_UNTIL_SAID_AGAIN === 0) {
         log.warn(`${path} cannot be looked at: new databases in it are not noticed`, { reason: errorMessage(error) });
       }
       this.#failedLooks += 1;
+      this.#lastLookError = error;
     }
   }
 

@@ -13,7 +13,7 @@ import type { LogSource } from '../capture/log-source.ts';
 import { Backoff } from '../core/backoff.ts';
 import type { ByteBudget } from '../core/byte-budget.ts';
 import type { Clock } from '../core/clock.ts';
-import { ConfigurationError, errorMessage, primaryError, ReplicateError } from '../core/errors.ts';
+import { primaryError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { ProcessIdentity } from '../core/process-identity.ts';
 import type { ReadableFiles } from '../core/readable-files.ts';
@@ -25,6 +25,7 @@ import { CLOG_DIR, SNAPSHOTS_DIR } from '../spacetimedb/file-names.ts';
 import { runEpisode } from './episode.ts';
 import { type EpisodeEnd, judgeEnd, storedIdentityIn } from './episode-end.ts';
 import { ReplicatorStatus } from './replicator-status.ts';
+import { noLogError, sayAgain, sayUnstored } from './replicator-words.ts';
 import { SourceWait } from './source-wait.ts';
 import { type Carried, start } from './start.ts';
 import type { Started } from './take-head.ts';
@@ -139,7 +140,7 @@ export class Replicator implements Service {
   }
 
   async #episodes(signal: AbortSignal): Promise<void> {
-    const { once, clock, writer, randomHex = cryptoHex } = this.#options;
+    const { once, clock, log, writer, randomHex = cryptoHex } = this.#options;
     let before: Failure | null = null;
     for (let episode = 1; ; episode += 1) {
       const since = clock.monotonic();
@@ -160,6 +161,7 @@ export class Replicator implements Service {
       }
       const { end, error } = failure;
       const onceMore = end !== 'passing' && episode < ONCE_EPISODES_MAX;
+      if (this.#drain.signal.aborted && end !== 'final') sayUnstored(log, this.#status.snapshot().stored);
       if (end === 'final' || signal.aborted || this.#drain.signal.aborted || (once && !onceMore)) throw error;
       this.#status.failed(error);
       this.#status.state = 'starting';
@@ -277,21 +279,9 @@ export class Replicator implements Service {
     const isFirst = this.#backoff.failures === 0;
     const wanted = this.#backoff.nextDelayMs();
     const ms = isFirst && end !== 'passing' ? 0 : wanted;
-    log.warn(
-      `${errorMessage(error)}; looking at the database again ${ms === 0 ? 'now' : `in ${Math.ceil(ms / 1000)} s`}`,
-      {
-        ...(error instanceof ReplicateError ? { code: error.code, ...error.facts } : {}),
-        ...(error instanceof ReplicateError && error.hint !== undefined ? { hint: error.hint } : {}),
-      },
-    );
+    sayAgain(log, error, { ms });
     if (ms === 0) return;
     const waiting = AbortSignal.any([signal, this.#drain.signal]);
     await clock.sleep(ms, { signal: waiting }).catch(() => signal.throwIfAborted());
   }
 }
-
-const noLogError = (database: string): ConfigurationError =>
-  new ConfigurationError(`there is no commit log in ${database}`, {
-    hint: 'Give the directory of one database: …/replicas/<id>, after the server has written to it.',
-    facts: { database },
-  });

@@ -18,28 +18,30 @@ export interface ServerWaitOptions extends SurveyOptions {
 }
 
 /**
- * @returns false when told to end before there was a server
- * @throws ConfigurationError, LocalFileError: with `once` alone
+ * @returns false when told to end before there was a server: looked for once more then, since it may just have ended
+ * @throws ConfigurationError with `once` alone; LocalFileError too where the last look fails, which then knows nothing
  */
 export async function waitForServer(options: ServerWaitOptions): Promise<boolean> {
   const { once, dataDirectory, log, sleep, onFailure } = options;
   const backoff = new Backoff({ firstMs: WAIT_MS });
+  let isLastLook = false;
   for (let waits = 0; ; waits += 1) {
     let waitMs = WAIT_MS;
     try {
       if ((await survey(options)) !== null) return true;
+      if (isLastLook) return false;
       if (once) throw noServer(dataDirectory);
       if (waits === 0) log.info('waiting for a server to make its control-db');
       else if (waits % WAITS_BEFORE_WARNING === 0) {
         log.warn(`still waiting for a control-db in ${dataDirectory}: no image of this server is stored`);
       }
     } catch (error) {
-      if (once || !(error instanceof LocalFileError)) throw error;
+      if (once || isLastLook || !(error instanceof LocalFileError)) throw error;
       if (backoff.failures === 0) log.warn(error.message);
       onFailure(error);
       waitMs = backoff.nextDelayMs();
     }
-    if (await sleep(waitMs)) return false;
+    isLastLook = await sleep(waitMs);
   }
 }
 
