@@ -9,7 +9,12 @@
 import type { BudgetShare, ByteBudget } from '../core/byte-budget.ts';
 import { CorruptionError } from '../core/errors.ts';
 import { mapAhead } from '../core/map-ahead.ts';
-import type { ObjectVersion, ReplicaClient, StoredObject } from '../replica/replica-client.ts';
+import {
+  ObjectNotFoundError,
+  type ObjectVersion,
+  type ReplicaClient,
+  type StoredObject,
+} from '../replica/replica-client.ts';
 import { hedge, HedgePolicy } from './hedge.ts';
 
 export interface Part {
@@ -98,9 +103,19 @@ type Downloaded = Pick<FetchedPart<Part>, 'bytes' | 'version'>;
 async function download(part: Part, { client, signal }: Pick<FetchOptions, 'client' | 'signal'>): Promise<Downloaded> {
   const isWhole = part.start === 0 && part.endExclusive === part.objectBytes;
   const range = { start: part.start, endExclusive: part.endExclusive };
-  const stored = await getPart(client, part, { signal, ...(isWhole ? {} : { range }) });
-  return { bytes: await readExactly(stored, part, part.endExclusive - part.start), version: stored.version };
+  try {
+    const stored = await getPart(client, part, { signal, ...(isWhole ? {} : { range }) });
+    return { bytes: await readExactly(stored, part, part.endExclusive - part.start), version: stored.version };
+  } catch (error) {
+    throw error instanceof ObjectNotFoundError ? goneAs(part.key, error) : error;
+  }
 }
+
+/** Stores know an object by the whole of its key, or say none at all: whoever plans anew knows it by the part's. */
+const goneAs = (key: string, error: ObjectNotFoundError): ObjectNotFoundError =>
+  error.facts['key'] === key
+    ? error
+    : new ObjectNotFoundError(error.message, { cause: error, facts: { ...error.facts, key } });
 
 async function getPart(
   client: ReplicaClient,
