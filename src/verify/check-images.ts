@@ -22,6 +22,7 @@ import { decodeFrame } from '../zstd/frame.ts';
 import { decodeFrameHeader } from '../zstd/frame-header.ts';
 import type { Log } from '../core/log.ts';
 import { type Finding, NO_EFFECT, REMEDY } from './finding.ts';
+import { whyNotGiven } from './not-given.ts';
 import { badObject } from './read-view.ts';
 import { isInSample, type Sample } from './sample.ts';
 
@@ -150,7 +151,10 @@ class ImageCheck {
     const { key } = image;
     try {
       const bytes = await readOrNull(key, { ...this.#options.fetch, bytesMax: IMAGE_MANIFEST_BYTES_MAX });
-      return bytes && decodeImageManifest(bytes, { key });
+      if (bytes !== null) return decodeImageManifest(bytes, { key });
+      const lost = await whyNotGiven(key, this.#options.fetch);
+      if (lost !== null) throw lost;
+      return null;
     } catch (error) {
       if (!(error instanceof CorruptionError) && !(error instanceof UnsupportedFormatError)) throw error;
       this.#findings.push(badObject(key, error, imageEffect(image)));

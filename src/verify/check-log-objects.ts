@@ -1,10 +1,9 @@
 /** Reads log objects whole: frames, seek table, every commit, the chain, and that each name says what is in it. */
-import { CorruptionError, UnsupportedFormatError } from '../core/errors.ts';
+import { CorruptionError } from '../core/errors.ts';
 import { type Crc32c, formatCrc, type Micros, micros, type Position, type TxOffset } from '../core/types.ts';
 import type { GenerationName, LogObject } from '../layout/keys.ts';
 import { formatTimestamp } from '../layout/time.ts';
 import { walkLine } from '../layout/walk-line.ts';
-import { ObjectNotFoundError } from '../replica/replica-client.ts';
 import { concurrently } from '../restore/concurrently.ts';
 import type { FetchOptions } from '../restore/fetch-parts.ts';
 import type { ManifestFacts, StoreView } from '../restore/plan-types.ts';
@@ -13,6 +12,7 @@ import { scanObject } from '../restore/scan-object.ts';
 import type { CommitFacts } from '../spacetimedb/commit-facts.ts';
 import type { Effects } from './effects.ts';
 import type { Finding } from './finding.ts';
+import { damageBehind } from './not-given.ts';
 import { badObject } from './read-view.ts';
 
 export interface CheckLogObjectsOptions {
@@ -45,22 +45,14 @@ export async function checkLogObjects(options: CheckLogObjectsOptions): Promise<
     try {
       findings.push(...(await checkObject(object, { fetch, times, expected: expected.get(key) ?? [], effects })));
     } catch (error) {
-      // Promoted or retired since it was listed.
-      if (error instanceof ObjectNotFoundError) {
-        if (await isListed(key, fetch)) throw error;
-      } else if (error instanceof CorruptionError || error instanceof UnsupportedFormatError) {
-        findings.push(badObject(key, error, effects.ofUnusable(generation, new Map([[key, error]]))));
-      } else throw error;
+      // Promoted or retired since it was listed, where nothing is listed any more.
+      const bad = await damageBehind(error, { key, fetch });
+      if (bad !== null) findings.push(badObject(key, bad, effects.ofUnusable(generation, new Map([[key, bad]]))));
     }
     onObject(object.size);
   };
   await concurrently(objects, check, { limit: atOnce });
   return findings;
-}
-
-async function isListed(key: string, { client, signal }: FetchOptions): Promise<boolean> {
-  for await (const listed of client.list(key, { signal })) if (listed.key === key) return true;
-  return false;
 }
 
 const endKey = (generation: GenerationName, tx: bigint, crc: Crc32c): string => `${generation}/${tx}/${crc}`;

@@ -1,10 +1,9 @@
 /** Every manifest, whole, and whether the packs that it names are there with the sizes that it tells. */
-import { CorruptionError, ReplicateError, UnsupportedFormatError } from '../core/errors.ts';
+import { CorruptionError, ReplicateError } from '../core/errors.ts';
 import { type GenerationName, packKey } from '../layout/keys.ts';
 import type { ListedManifest } from '../layout/listing.ts';
 import { decodeManifest } from '../layout/manifest-stream.ts';
 import type { ManifestHeader, PackLine } from '../layout/manifest.ts';
-import { ObjectNotFoundError } from '../replica/replica-client.ts';
 import { concurrently } from '../restore/concurrently.ts';
 import { type FetchOptions, fetchParts } from '../restore/fetch-parts.ts';
 import { partCount, PartStream, partsOf } from '../restore/part-stream.ts';
@@ -13,6 +12,7 @@ import { checkManifestTx, readPlace } from '../restore/read-snapshot.ts';
 import { decodeSnapshotCommit } from '../restore/snapshot-commit.ts';
 import type { Effects } from './effects.ts';
 import { type Finding, NO_EFFECT, REMEDY } from './finding.ts';
+import { damageBehind } from './not-given.ts';
 import { badObject } from './read-view.ts';
 
 const PART_BYTES = 512 * 1024;
@@ -42,9 +42,6 @@ export interface ReadManifests {
   /** By key, with the generation: what is wrong with it. */
   readonly bad: readonly { readonly listed: ListedManifest; readonly error: Error }[];
 }
-
-const isBad = (error: unknown): error is Error =>
-  error instanceof CorruptionError || error instanceof UnsupportedFormatError;
 
 /** The packs of a manifest, in its order. @throws CorruptionError, ObjectNotFoundError, UnsupportedFormatError */
 export async function* packLines(
@@ -79,9 +76,8 @@ export async function readManifests(options: ReadManifestsOptions): Promise<Read
       else if (header.commit === null) facts.set(listed.key, { header, commit: null });
     } catch (error) {
       // Gone since it was listed: whoever removed it is at work now.
-      if (error instanceof ObjectNotFoundError && error.facts['key'] === listed.key) return;
-      if (!isBad(error)) throw error;
-      bad.push({ listed, error });
+      const found = await damageBehind(error, { key: listed.key, fetch });
+      if (found !== null) bad.push({ listed, error: found });
     }
   };
   const readCommit = async (listed: ListedManifest, header: ManifestHeader): Promise<void> => {
@@ -90,10 +86,10 @@ export async function readManifests(options: ReadManifestsOptions): Promise<Read
       const bytes = header.commit && (await readPlace(header.commit, fetch));
       facts.set(key, { header, commit: bytes && decodeSnapshotCommit(bytes, { tx, key }) });
     } catch (error) {
-      // A missing pack is told of by the listing.
-      if (error instanceof ObjectNotFoundError) return;
-      if (!isBad(error)) throw error;
-      bad.push({ listed, error });
+      // A missing pack is told of by the listing, unless that names it.
+      const pack = packKey(header.commit?.pack ?? header.snapshotFile.pack);
+      const found = await damageBehind(error, { key: pack, fetch });
+      if (found !== null) bad.push({ listed, error: found });
     }
   };
   const all = [...view.listing.manifests.values()].flat();

@@ -7,7 +7,6 @@ import { CorruptionError, errorMessage, UnsupportedFormatError } from '../core/e
 import { packKey } from '../layout/keys.ts';
 import type { PackedObject } from '../layout/manifest.ts';
 import { unpackObject } from '../layout/pack.ts';
-import { ObjectNotFoundError } from '../replica/replica-client.ts';
 import { concurrently } from '../restore/concurrently.ts';
 import { type FetchOptions, fetchParts } from '../restore/fetch-parts.ts';
 import { partBytesFor, partCount, PartStream, partsOf } from '../restore/part-stream.ts';
@@ -17,6 +16,7 @@ import { decodeSnapshotFile, listObjects, type ObjectKind } from '../spacetimedb
 import { effectOfManifests, packLines, type ReadManifest } from './check-manifests.ts';
 import type { Effects } from './effects.ts';
 import { type Finding, NO_EFFECT, REMEDY } from './finding.ts';
+import { damageBehind, NotGivenError } from './not-given.ts';
 
 export interface CheckPacksOptions {
   readonly manifests: readonly ReadManifest[];
@@ -79,9 +79,10 @@ class PackCheck {
       }
       kinds = new Map(listObjects(decoded).map(({ hash, kind }) => [hash, kind]));
     } catch (error) {
-      // A pack that is not there is told of by the listing.
-      if (error instanceof ObjectNotFoundError) return;
-      this.#note(manifest, error, packKey(header.snapshotFile.pack));
+      const pack = packKey(header.snapshotFile.pack);
+      // A pack that is not there is told of by the listing, unless that names it.
+      const found = await damageBehind(error, { key: pack, fetch });
+      if (found !== null) this.#note(manifest, found, pack);
       return;
     }
     const missing = new Set(kinds.keys());
@@ -140,9 +141,10 @@ class PackCheck {
       this.#checked.set(pack, checked);
     } catch (error) {
       // Removed since it was listed, by whoever removes what no manifest names.
-      if (error instanceof ObjectNotFoundError) return;
+      const found = await damageBehind(error, { key, fetch });
+      if (found === null) return;
       this.#bad.add(pack);
-      this.#note(null, error, key);
+      this.#note(null, found, key);
     }
     if (isFirst) onPack(size);
   }
@@ -162,7 +164,7 @@ class PackCheck {
     const isUnsupported = error instanceof UnsupportedFormatError;
     return {
       severity: 'damage',
-      kind: isUnsupported ? 'unsupported' : 'altered',
+      kind: isUnsupported ? 'unsupported' : error instanceof NotGivenError ? 'missing' : 'altered',
       key,
       message: errorMessage(error),
       effect,

@@ -9,6 +9,7 @@ import { readDocuments, readOrNull } from '../restore/read-store.ts';
 import type { StoreView } from '../restore/plan-types.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
 import { type Finding, NO_EFFECT, REMEDY } from './finding.ts';
+import { NotGivenError, whyNotGiven } from './not-given.ts';
 
 export interface ReadViewOptions {
   /** Its prefix is the database's, or that of a server's own files. */
@@ -58,6 +59,8 @@ async function readDocument<T>(
 ): Promise<T | null> {
   try {
     const bytes = await readOrNull(key, options);
+    const lost = bytes === null ? await whyNotGiven(key, options) : null;
+    if (lost !== null) throw lost;
     return bytes && decode(bytes);
   } catch (error) {
     if (!isBad(error)) throw error;
@@ -70,7 +73,7 @@ export function badObject(key: string, error: Error, effect: string): Finding {
   const isUnsupported = error instanceof UnsupportedFormatError;
   return {
     severity: 'damage',
-    kind: isUnsupported ? 'unsupported' : 'altered',
+    kind: isUnsupported ? 'unsupported' : error instanceof NotGivenError ? 'missing' : 'altered',
     key,
     message: errorMessage(error),
     effect,

@@ -6,6 +6,7 @@ import type { ReplicaClient } from '../replica/replica-client.ts';
 import { readFormat } from '../restore/read-store.ts';
 import { type CheckedImages, checkImages } from './check-images.ts';
 import { type Finding, REMEDY } from './finding.ts';
+import { whyNotGiven } from './not-given.ts';
 import { badObject } from './read-view.ts';
 import { sorted, type VerifiedDatabase, verifyDatabase, type VerifyDatabaseOptions } from './verify-database.ts';
 
@@ -50,7 +51,10 @@ async function formatOf({ fetch }: VerifyStoreOptions): Promise<{
   readonly findings: readonly Finding[];
 }> {
   try {
-    return { kind: (await readFormat(fetch))?.kind ?? null, findings: [] };
+    const format = await readFormat(fetch);
+    const lost = format === null ? await whyNotGiven(FORMAT_KEY, fetch) : null;
+    if (lost !== null) throw lost;
+    return { kind: format?.kind ?? null, findings: [] };
   } catch (error) {
     if (!(error instanceof CorruptionError) && !(error instanceof UnsupportedFormatError)) throw error;
     const effect = 'every restore stops here until it is mended';
