@@ -59,7 +59,8 @@ export async function runReplicate(options: ReplicateOptions): Promise<ExitCode>
   const stores = stack.use(new SharedStores({ requestTimeoutMs, create: options.createStore ?? false }));
   const urls = config.dbs.flatMap(({ replicas }) => replicas.map(({ url }) => url));
   const drain = (): void => supervisor.drain();
-  using shutdown = new Shutdown({ signals, exit, timeoutMs: config.shutdownTimeoutMs, clock, log, drain });
+  const waitedFor = (): readonly string[] => supervisor.running;
+  using shutdown = new Shutdown({ signals, exit, timeoutMs: config.shutdownTimeoutMs, clock, log, drain, waitedFor });
   const supervisor = new Supervisor({ signal: shutdown.signal, log });
   const { drill } = config;
   const drillBytes = drill === null || once ? 0 : drillMemoryBytes(memoryBytes);

@@ -12,6 +12,8 @@ export interface Signals {
   onSignal(handler: (signal: NodeJS.Signals, because?: string) => void): () => void;
 }
 
+/** After how long it is said what the end waits for; then after twice as long, and so on. */
+const SAY_FIRST_MS = 5_000;
 /** After a stop at once, how long what hangs may keep the process. */
 const HANG_MS_MAX = 2_000;
 
@@ -24,6 +26,8 @@ export interface ShutdownOptions {
   readonly log: Log;
   /** Called once, at the first signal. */
   readonly drain: () => void;
+  /** Names of what has not ended yet. Default: nothing is named. */
+  readonly waitedFor?: () => readonly string[];
 }
 
 export class Shutdown implements Disposable {
@@ -65,8 +69,25 @@ export class Shutdown implements Disposable {
   }
 
   async #expire(signal: StopSignal, timeoutMs: number): Promise<void> {
-    if (!(await this.#sleep(timeoutMs))) return;
+    let leftMs = timeoutMs;
+    for (let stepMs = SAY_FIRST_MS; leftMs > 0; stepMs *= 2) {
+      const sleepMs = Math.min(leftMs, stepMs);
+      if (!(await this.#sleep(sleepMs))) return;
+      leftMs -= sleepMs;
+      if (leftMs > 0) this.#sayWaiting(leftMs);
+    }
     this.#abort(signal, `not all was stored within the shutdown timeout of ${timeoutMs / 1000} s`);
+  }
+
+  #sayWaiting(leftMs: number): void {
+    const names = this.#names();
+    const text = names === '' ? 'still storing what is left' : `still storing what is left: ${names}`;
+    this.#options.log.info(text, { secondsLeft: leftMs / 1000 });
+  }
+
+  /** What has not ended, in words; empty where that is not known. */
+  #names(): string {
+    return this.#options.waitedFor?.().join(', ') ?? '';
   }
 
   /** False when all had ended before. */
@@ -82,7 +103,8 @@ export class Shutdown implements Disposable {
 
   #abort(signal: StopSignal, message: string): void {
     const hint = 'What was acknowledged is safe; the next start goes on from there.';
-    const error = new InterruptedError(message, { signal, hint });
+    const names = this.#names();
+    const error = new InterruptedError(names === '' ? message : `${message}: ${names}`, { signal, hint });
     this.#stop.abort(error);
     void this.#exitWhenHanging(error);
   }

@@ -67,6 +67,21 @@ test('a container counts only when it fails itself', async () => {
   ]);
 });
 
+test('what has not ended is named, without what only waits for the others', async () => {
+  const { supervisor } = scene();
+  const container = patient('container');
+  const running = [
+    supervisor.run(container, { isContainer: () => true }),
+    supervisor.run(patient('one')),
+    supervisor.run(patient('two')),
+  ];
+  await supervisor.run(failing);
+  expect(supervisor.running).toEqual(['one', 'two']);
+  supervisor.drain();
+  await Promise.all(running);
+  expect(supervisor.running).toEqual([]);
+});
+
 test('what is forgotten is told, and in no outcome', async () => {
   const { lines, supervisor } = scene();
   await supervisor.run(failing, { isForgotten: () => true });

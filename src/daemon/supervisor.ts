@@ -26,7 +26,8 @@ const never = (): boolean => false;
 
 export class Supervisor {
   readonly #options: SupervisorOptions;
-  readonly #running = new Set<Service>();
+  /** Each with whether what its own services end with stands for it. */
+  readonly #running = new Map<Service, () => boolean>();
   readonly #outcomes = new Map<Service, Outcome>();
   #draining = false;
 
@@ -39,6 +40,11 @@ export class Supervisor {
     return [...this.#outcomes.values()];
   }
 
+  /** Names of those that have not ended, without those that only wait for others of them. */
+  get running(): readonly string[] {
+    return [...this.#running].flatMap(([{ name }, isContainer]) => (isContainer() ? [] : [name]));
+  }
+
   /** How this service ended is of no concern any more. */
   forget(service: Service): void {
     this.#outcomes.delete(service);
@@ -47,13 +53,13 @@ export class Supervisor {
   /** Asks all services to finish, those too that begin from now on. */
   drain(): void {
     this.#draining = true;
-    for (const service of this.#running) service.drain();
+    for (const service of this.#running.keys()) service.drain();
   }
 
   /** Resolves when the service has ended, whatever with. */
   async run(service: Service, { isContainer = never, isForgotten = never }: RunOptions = {}): Promise<Outcome> {
     const { signal, log } = this.#options;
-    this.#running.add(service);
+    this.#running.set(service, isContainer);
     if (this.#draining) service.drain();
     let error: unknown = null;
     try {

@@ -190,5 +190,8 @@ test('a store that never answers is not ready, and holds nobody back', async () 
   const { code, stderr } = await program.ended();
   // What one has is safe there; the other one lacks all.
   expect(code, stderr).toBe(3);
+  const said = stderr.split('\n').filter((line) => line.includes('not all was stored within'));
+  expect(said.join()).toContain(hanging.endpoint);
+  expect(said.join()).not.toContain(place.url);
   expect(await readHead(place.store)).toMatchObject({ released: true, position: { tx: '299' } });
 });
