@@ -13,7 +13,7 @@ import { runProgram, startProgram } from '../support/program.ts';
 import { readDatabase } from '../support/recorded-database.ts';
 import { readHead, readStored, type HeadFacts, type StoredDatabase } from '../support/stored-log.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-import { mirror } from '../support/writer-race.ts';
+import { mirror } from '../support/mirror.ts';
 import { vectorDirectory } from '../vectors/vectors.ts';
 
 const rclone = await findRclone();

@@ -17,7 +17,8 @@ import { isServer, s3Server, type S3Server } from '../support/s3-server.ts';
 import { StoredLines } from '../support/stored-lines.ts';
 import { readHead, readStored, type StoredDatabase } from '../support/stored-log.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-import { mirror, type RacedRun, WriterRace } from '../support/writer-race.ts';
+import { mirror } from '../support/mirror.ts';
+import { type RacedRun, WriterRace } from '../support/writer-race.ts';
 
 const SECONDS = Number(process.env['STDB_TEST_RACE_SECONDS'] ?? 0);
 const SEED = Number(process.env['STDB_TEST_RACE_SEED'] ?? Date.now() % 1_000_000);

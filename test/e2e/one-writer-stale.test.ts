@@ -23,7 +23,7 @@ import { commitsOf, readDatabase } from '../support/recorded-database.ts';
 import { StoredLines } from '../support/stored-lines.ts';
 import { readHead, readStored } from '../support/stored-log.ts';
 import { type TemporaryDirectory, temporaryDirectory } from '../support/temporary-directory.ts';
-import { mirror } from '../support/writer-race.ts';
+import { mirror } from '../support/mirror.ts';
 
 const MIB = 1024 * 1024;
 

@@ -1,5 +1,5 @@
 /**
- * The built program beside a directory that moves, and what must hold whatever moved: the source is only read, nothing is
+ * The built program between a directory that moves and an S3 server behind a bad line, and what must hold whatever moved: the source is only read, nothing is
  * stored that was not a whole commit of it at some time, each line is unbroken, and a restore gives back what is due.
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
@@ -12,28 +12,15 @@ import { dueOf } from './data-sets.ts';
 import { type DatabaseBesideStore, databaseBesideStore, runWell, writeConfig } from './database-beside-store.ts';
 import { ModelDatabase } from './model-database.ts';
 import { type RunningProgram, startProgram } from './program.ts';
+import type { FaultyStore } from './faulty-s3.ts';
 import { lastTxOf, readDatabase, type RecordedDatabase } from './recorded-database.ts';
-import { s3Credentials, s3Url } from './s3-place.ts';
-import type { S3Server } from './s3-server.ts';
 import { StoredLines } from './stored-lines.ts';
 import { readStored, type StoredDatabase } from './stored-log.ts';
+import type { TcpProxy } from './tcp-proxy.ts';
 import { treeFacts } from './tree-facts.ts';
 
 const CONFIG = ['owner: game-0', 'levels:', '  - interval: 100ms'];
-
-export interface MovingSceneOptions {
-  /** Stores there; default: a `file:` store. One whose objects can be read as files. */
-  readonly server?: S3Server;
-  /** In the place of the server's own: of a proxy before it. */
-  readonly endpoint?: string;
-}
-
-interface Destination {
-  readonly url: string;
-  readonly env: Readonly<Record<string, string>>;
-  /** Where the objects lie as files. */
-  readonly root: string;
-}
+const RUN_MS_MAX = 100_000;
 
 export interface FinishOptions {
   /** The first transaction of the head's line. Default 0. */
@@ -45,26 +32,31 @@ export interface FinishOptions {
 export class MovingScene implements AsyncDisposable {
   readonly place: DatabaseBesideStore;
   readonly database: ModelDatabase;
-  readonly #destination: Destination;
+  readonly #store: FaultyStore;
   #program: RunningProgram | null = null;
   /** What ended programs have said. */
   #words = '';
   /** Every commit that was whole at some time. */
   readonly #seen = new Set<string>();
 
-  private constructor(place: DatabaseBesideStore, destination: Destination) {
+  private constructor(place: DatabaseBesideStore, store: FaultyStore) {
     this.place = place;
     this.database = new ModelDatabase(place.database);
-    this.#destination = destination;
+    this.#store = store;
   }
 
-  static async open({ server, endpoint }: MovingSceneOptions = {}): Promise<MovingScene> {
-    const place = await databaseBesideStore(null);
-    if (server === undefined) return new MovingScene(place, { url: place.url, env: {}, root: place.store });
-    const bucket = await server.makeBucket();
-    const url = s3Url({ ...server, endpoint: endpoint ?? server.endpoint }, bucket);
-    const root = join(server.directory ?? '', bucket, 'some/prefix');
-    return new MovingScene(place, { url, env: s3Credentials(server), root });
+  /** @param store closed by the scene */
+  static async open(store: FaultyStore): Promise<MovingScene> {
+    return new MovingScene(await databaseBesideStore(null), store);
+  }
+
+  get proxy(): TcpProxy {
+    return this.#store.proxy;
+  }
+
+  /** The line as the store's opener wanted it, after something else was done to it. */
+  mendLine(): void {
+    this.proxy.mode = this.#store.mode;
   }
 
   /** A path in the database's directory. */
@@ -80,11 +72,12 @@ export class MovingScene implements AsyncDisposable {
   async start(): Promise<void> {
     const config = await writeConfig(this.place.at('config.yml'), {
       database: this.place.database,
-      url: this.#destination.url,
+      url: this.#store.url,
       more: CONFIG,
     });
     this.#program = startProgram(['replicate', '-log-level', 'debug', '-log-format', 'json', '-config', config], {
-      env: this.#destination.env,
+      env: this.#store.env,
+      timeoutMs: RUN_MS_MAX,
     });
     await this.#program.says(/"msg":/);
   }
@@ -156,7 +149,7 @@ export class MovingScene implements AsyncDisposable {
   }
 
   async stored(): Promise<StoredDatabase> {
-    return await readStored(this.#destination.root);
+    return await readStored(await this.#store.asFiles());
   }
 
   /** Why each generation began, ascending. */
@@ -175,8 +168,8 @@ export class MovingScene implements AsyncDisposable {
     const before = await treeFacts(this.place.database);
     await this.#end('SIGTERM');
     expect(await treeFacts(this.place.database)).toEqual(before);
-    const stored = await this.stored();
-    const lines = await StoredLines.read(this.#destination.root, stored);
+    const root = await this.#store.asFiles();
+    const lines = await StoredLines.read(root, await readStored(root));
     for (const name of lines.names) {
       const { commits, faults } = await lines.line(name);
       expect(faults).toEqual([]);
@@ -190,7 +183,7 @@ export class MovingScene implements AsyncDisposable {
   }
 
   async #restore(args: readonly string[], source: RecordedDatabase, from: bigint): Promise<string> {
-    const { url, env } = this.#destination;
+    const { url, env } = this.#store;
     const target = this.place.at(`restored-${args.at(-1) ?? 'default'}`);
     await runWell(['restore', ...args, '-o', target, url], { env });
     const last = lastTxOf(source);
@@ -202,6 +195,7 @@ export class MovingScene implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#program?.[Symbol.asyncDispose]();
+    await this.#store[Symbol.asyncDispose]();
     await this.place[Symbol.asyncDispose]();
   }
 }

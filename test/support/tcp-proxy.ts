@@ -8,6 +8,9 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { putsIn, requestEnd, type SentObject } from './http-requests.ts';
+import type { RequestFate } from './line-faults.ts';
+import { s3ErrorAnswer } from './raw-http-server.ts';
 
 export type ProxyMode =
   | { readonly kind: 'pass' }
@@ -21,22 +24,21 @@ export type ProxyMode =
   | { readonly kind: 'reset-response' }
   /** A request whose line matches stops there: half of it at the server, or all of it and the answer held back. */
   | { readonly kind: 'stop-at'; readonly line: RegExp; readonly when: 'half-sent' | 'done' }
-  /** So many bytes a second from the client to the server, on each connection. */
+  /** A request whose line matches is kept here when all of it has come, until it is delivered, whoever is gone by then. */
+  | { readonly kind: 'keep'; readonly line: RegExp }
+  /** So many bytes a second from the clients to the server, on all connections together. */
   | { readonly kind: 'throttle'; readonly bytesPerSecond: number }
+  /** Each request meets with its own fate. */
+  | { readonly kind: 'faults'; readonly fateOf: () => RequestFate }
   /** Each request is answered with this text, and the connection is closed. */
   | { readonly kind: 'answer'; readonly text: string };
 
 const PASS: ProxyMode = { kind: 'pass' };
 /** As the SDK sends them: a request line begins a piece, since each request waits for the answer to the one before. */
 const REQUEST_LINE = /^(?:GET|PUT|HEAD|POST|DELETE) \S+ HTTP\/1\.1\r\n/;
-/** Pieces of a throttled stream a second. */
+/** Pieces of a throttled line a second. */
 const PIECES_PER_SECOND = 20;
-
-export interface SentObject {
-  /** The path of the request, without its query. */
-  readonly path: string;
-  readonly body: Buffer;
-}
+const BUSY = s3ErrorAnswer('503 Slow Down', 'SlowDown');
 
 export class TcpProxy implements AsyncDisposable {
   readonly #target: URL;
@@ -48,8 +50,13 @@ export class TcpProxy implements AsyncDisposable {
   #mode: ProxyMode = PASS;
   /** Requests whose first bytes came, in whatever mode. */
   requests = 0;
-  /** Requests that were stopped (`stop-at`). */
+  /** Requests that were stopped (`stop-at`, `keep`). */
   stopped = 0;
+  /** Requests that met with another fate than to pass (`faults`). */
+  faults = 0;
+  readonly #kept: Buffer[] = [];
+  /** When the throttled line has sent all that it was given, by performance.now. */
+  #lineFreeAt = 0;
 
   /**
    * @param target `http://host:port`; nobody listens before `open`
@@ -66,7 +73,8 @@ export class TcpProxy implements AsyncDisposable {
 
   /** From now on, for open connections too. Those that hung or were slowed down are cut when bytes flow again. */
   set mode(mode: ProxyMode) {
-    const wasStuck = this.#mode.kind !== 'pass';
+    const wasStuck = this.#mode.kind !== 'pass' && this.#mode.kind !== 'faults';
+    this.#lineFreeAt = 0;
     this.#mode = mode;
     if (wasStuck) for (const socket of this.#sockets) socket.destroy();
   }
@@ -96,6 +104,19 @@ export class TcpProxy implements AsyncDisposable {
     return this.#sent.flatMap((pieces) => putsIn(Buffer.concat(pieces)));
   }
 
+  /** Sends what was kept to the server, each request on a connection of its own. @returns the status lines of its answers */
+  async deliver(): Promise<string[]> {
+    const answers: string[] = [];
+    for (const request of this.#kept.splice(0)) {
+      const far = connect(Number(this.#target.port), this.#target.hostname);
+      far.write(request);
+      const [answer] = (await once(far, 'data')) as [Buffer];
+      answers.push(answer.toString('latin1').split('\r\n')[0] ?? '');
+      far.destroy();
+    }
+    return answers;
+  }
+
   #serve(near: Socket): void {
     const far = connect(Number(this.#target.port), this.#target.hostname);
     const sent: Buffer[] = [];
@@ -108,7 +129,7 @@ export class TcpProxy implements AsyncDisposable {
       // Whatever ends one side ends the other: there is nobody to tell.
       socket.on('error', () => other.destroy()).on('close', () => this.#close(socket, other));
     }
-    const held = { line: '' };
+    const held: Held = { line: '', fate: { kind: 'pass' } };
     void this.#upstream({ near, far, sent, held });
     void this.#downstream({ near, far, held });
   }
@@ -121,12 +142,15 @@ export class TcpProxy implements AsyncDisposable {
   async #upstream({ near, far, sent, held }: Connection & { readonly sent: Buffer[] }): Promise<void> {
     let requestBytes = 0;
     let line = '';
+    const kept: Buffer[] = [];
     for await (const piece of piecesOf(near)) {
       const begun = REQUEST_LINE.exec(piece.subarray(0, 4096).toString('latin1'))?.[0];
       const isRequest = begun !== undefined;
       if (isRequest) {
         line = begun;
         held.line = line;
+        held.fate = this.#mode.kind === 'faults' ? this.#mode.fateOf() : { kind: 'pass' };
+        if (held.fate.kind !== 'pass') this.faults += 1;
         this.requests += 1;
         requestBytes = 0;
       }
@@ -140,19 +164,48 @@ export class TcpProxy implements AsyncDisposable {
         this.stopped += 1;
         return near.pause(), undefined;
       }
-      if (mode.kind === 'answer') {
-        if (isRequest) near.end(mode.text);
+      if (mode.kind === 'keep' && mode.line.test(line)) {
+        kept.push(piece);
+        const all = Buffer.concat(kept);
+        if (requestEnd(all) === null) continue;
+        this.#kept.push(all);
+        this.stopped += 1;
+        return near.pause(), undefined;
+      }
+      if (mode.kind === 'answer' || held.fate.kind === 'busy') {
+        if (isRequest) near.end(mode.kind === 'answer' ? mode.text : BUSY);
         continue;
+      }
+      if (held.fate.kind === 'late' && isRequest) await delay(held.fate.ms);
+      if (held.fate.kind === 'lost' || held.fate.kind === 'half-sent') {
+        if (held.fate.kind === 'half-sent') await write(far, piece.subarray(0, Math.ceil(piece.byteLength / 2)));
+        far.destroy();
+        near.resetAndDestroy();
+        return;
       }
       if (mode.kind === 'reset-request' && requestBytes > mode.bytes) {
         far.destroy();
         near.resetAndDestroy();
         return;
       }
-      if (mode.kind === 'throttle') await trickle(piece, far, () => this.#mode);
+      if (mode.kind === 'throttle') await this.#trickle(piece, far);
       else await write(far, piece);
     }
     far.end();
+  }
+
+  /** Slowly, in turn with what the other connections send, until another mode is set. */
+  async #trickle(piece: Buffer, far: Socket): Promise<void> {
+    for (let at = 0; at < piece.byteLength; ) {
+      const mode = this.#mode;
+      if (mode.kind !== 'throttle') return write(far, piece.subarray(at));
+      const bytes = Math.max(1, Math.floor(mode.bytesPerSecond / PIECES_PER_SECOND));
+      const now = performance.now();
+      this.#lineFreeAt = Math.max(now, this.#lineFreeAt) + (bytes * 1000) / mode.bytesPerSecond;
+      await delay(this.#lineFreeAt - now);
+      await write(far, piece.subarray(at, at + bytes));
+      at += bytes;
+    }
   }
 
   async #downstream({ near, far, held }: Connection): Promise<void> {
@@ -164,7 +217,7 @@ export class TcpProxy implements AsyncDisposable {
         this.stopped += 1;
         return far.pause(), undefined;
       }
-      if (kind === 'reset-response') {
+      if (kind === 'reset-response' || held.fate.kind === 'answer-lost') {
         near.resetAndDestroy();
         return;
       }
@@ -182,7 +235,12 @@ interface Connection {
   readonly near: Socket;
   readonly far: Socket;
   /** The newest request of the connection. */
-  readonly held: { line: string };
+  readonly held: Held;
+}
+
+interface Held {
+  line: string;
+  fate: RequestFate;
 }
 
 /** The bytes of a socket; a broken one ends. */
@@ -203,31 +261,4 @@ async function write(socket: Socket, piece: Uint8Array): Promise<void> {
     };
     socket.on('drain', done).on('close', done);
   });
-}
-
-/** Slowly, until another mode is set. */
-async function trickle(piece: Buffer, socket: Socket, mode: () => ProxyMode): Promise<void> {
-  for (let at = 0; at < piece.byteLength; ) {
-    const now = mode();
-    if (now.kind !== 'throttle') return write(socket, piece.subarray(at));
-    const bytes = Math.max(1, Math.floor(now.bytesPerSecond / PIECES_PER_SECOND));
-    await write(socket, piece.subarray(at, at + bytes));
-    at += bytes;
-    await delay(1000 / PIECES_PER_SECOND);
-  }
-}
-
-/** Whole PUT requests in what one connection brought. */
-function putsIn(bytes: Buffer): SentObject[] {
-  const puts: SentObject[] = [];
-  for (let at = 0; ; ) {
-    const end = bytes.indexOf('\r\n\r\n', at);
-    if (end < 0) return puts;
-    const head = bytes.subarray(at, end).toString('latin1');
-    const length = Number(/^content-length: *(\d+)/im.exec(head)?.[1] ?? 0);
-    const body = bytes.subarray(end + 4, end + 4 + length);
-    const path = /^PUT ([^ ?]+)/.exec(head)?.[1];
-    if (path !== undefined && body.byteLength === length) puts.push({ path, body });
-    at = end + 4 + length;
-  }
 }

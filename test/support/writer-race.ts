@@ -4,7 +4,7 @@
  *
  * Responsible for: the processes, what is done to them, and what they said. Not responsible for: judging what they made.
  */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { writeConfig } from './database-beside-store.ts';
 import { DivergingCopy } from './diverging-copy.ts';
@@ -228,22 +228,5 @@ function parse(line: string): Record<string, unknown> | null {
     return line.startsWith('{') ? (JSON.parse(line) as Record<string, unknown>) : null;
   } catch {
     return null;
-  }
-}
-
-/** Copies all objects below a destination to files, for readers of a directory. */
-export async function mirror(
-  client: {
-    list(prefix: string): AsyncIterable<{ readonly key: string }>;
-    get(key: string): Promise<{ readonly body: AsyncIterable<Uint8Array> }>;
-  },
-  root: string,
-): Promise<void> {
-  for await (const { key } of client.list('')) {
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of (await client.get(key)).body) chunks.push(chunk);
-    const path = `${root}/${key}`;
-    await mkdir(path.slice(0, path.lastIndexOf('/')), { recursive: true });
-    await writeFile(path, Buffer.concat(chunks));
   }
 }
