@@ -41,7 +41,10 @@ export interface DatabaseStatus {
   readonly stored: TimedPosition | null;
   /** Transactions read locally and not yet stored. */
   readonly lagTransactions: number;
-  /** Seconds since the oldest not yet stored commit was noticed; 0 when all is stored. */
+  /**
+   * Seconds since the oldest commit was noticed that is not stored, or, before all has been compared with the store, not
+   * known to be; 0 when all is stored.
+   */
   readonly lagSeconds: number;
   /** When a commit or snapshot was last acknowledged by the store, or the store proven up to date. */
   readonly lastSuccess: Micros | null;

@@ -36,7 +36,9 @@ export interface DrillPlacesOptions {
 /** @throws ConfigurationError for a destination that cannot be opened */
 export async function openDrills(options: DrillPlacesOptions): Promise<DrillSchedule> {
   const { drill, config, stores, databases, env, clock, log } = options;
-  const isBusy = (): boolean => databases().some(({ lagSeconds }) => lagSeconds > BUSY_LAG_SECONDS);
+  // One that waits for something local, or for its store, sends nothing that a drill could delay.
+  const isBusy = (): boolean =>
+    databases().some(({ state, lagSeconds }) => state === 'streaming' && lagSeconds > BUSY_LAG_SECONDS);
   const places: DrillPlace[] = [];
   for (const { path, replicas } of config.dbs) {
     for (const { url } of replicas) {

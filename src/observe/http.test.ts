@@ -176,6 +176,7 @@ describe('/metrics', () => {
       [`stdb_replicate_lag_transactions${labels}`, 20],
       [`stdb_replicate_lag_seconds${labels}`, 0.5],
       [`stdb_replicate_last_success_timestamp_seconds${labels}`, 1.5],
+      [`stdb_replicate_snapshot_failing${labels}`, 0],
       [`stdb_replicate_log_objects_total${labels}`, 3],
       [`stdb_replicate_log_stored_bytes_total${labels}`, 3000],
       [`stdb_replicate_database_state${labels.replace('}', ',state="streaming"}')}`, 1],
@@ -192,6 +193,7 @@ describe('/metrics', () => {
     for (const [name, value] of expected) expect(samples.get(name), name).toBe(value);
     // A value that is not known is absent, which an alert can tell from 0.
     expect(samples.has(`stdb_replicate_newest_snapshot_tx_offset${labels}`)).toBe(false);
+    expect(samples.has(`stdb_replicate_unrestorable_from_tx_offset${labels}`)).toBe(false);
     expect(samples.get('stdb_replicate_process_resident_memory_bytes')).toBeGreaterThan(2 ** 20);
     expect(samples.get('stdb_replicate_process_cpu_seconds_total')).toBeGreaterThan(0);
     expect(samples.get('stdb_replicate_process_start_time_seconds')).toBeGreaterThan(1.6e9);
@@ -203,6 +205,10 @@ describe('/metrics', () => {
     const second = parseMetrics(await (await get('/metrics')).text());
     expect(second.get(`stdb_replicate_stored_tx_offset${labels}`)).toBe(120);
     expect(second.get(`stdb_replicate_commits_total${labels}`)).toBe(7);
+    databases = [{ ...status, snapshotProblem: 'an object is gone', unrestorableFrom: txOffset(86) }];
+    const third = parseMetrics(await (await get('/metrics')).text());
+    expect(third.get(`stdb_replicate_snapshot_failing${labels}`)).toBe(1);
+    expect(third.get(`stdb_replicate_unrestorable_from_tx_offset${labels}`)).toBe(86);
     databases = [];
     expect(parseMetrics(await (await get('/metrics')).text()).has(`stdb_replicate_commits_total${labels}`)).toBe(false);
   });

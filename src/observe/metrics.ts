@@ -62,7 +62,21 @@ function databaseDefinitions(sources: MetricsSources): MetricDefinition[] {
     one(['gauge', 'stored_tx_offset', 'Last transaction of the unbroken stored log.'], ({ stored }) => stored?.tx),
     one(['gauge', 'newest_snapshot_tx_offset', 'Transaction of the newest stored snapshot.'], (s) => s.newestSnapshot),
     one(['gauge', 'lag_transactions', 'Transactions read and not yet stored.'], (s) => s.lagTransactions),
-    one(['gauge', 'lag_seconds', 'Age of the oldest commit that is not yet stored.'], (s) => s.lagSeconds),
+    one(
+      ['gauge', 'lag_seconds', 'Since when the oldest commit waits that is not known to be stored.'],
+      (s) => s.lagSeconds,
+    ),
+    one(['gauge', 'snapshot_failing', 'Whether a snapshot newer than the newest stored one cannot be stored.'], (s) =>
+      Number((s.snapshotProblem ?? null) !== null),
+    ),
+    one(
+      [
+        'gauge',
+        'unrestorable_from_tx_offset',
+        'Where a line begins of which nothing can be restored; absent elsewhere.',
+      ],
+      (s) => s.unrestorableFrom,
+    ),
     one(['gauge', 'store_answered', 'Whether the destination has answered since the start.'], (s) =>
       Number(s.storeAnswered),
     ),

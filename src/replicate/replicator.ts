@@ -199,7 +199,7 @@ export class Replicator implements Service {
   }
 
   async #start({ before, writer, mayBegin }: EpisodeFacts, signal: AbortSignal): Promise<Begun> {
-    const { once, database } = this.#options;
+    const { once, standby = false, database, clock } = this.#options;
     for (;;) {
       // Told to end while it waits, it looks once more: a server that has just ended may have written its first commits.
       const isLastLook = this.#drain.signal.aborted;
@@ -211,6 +211,9 @@ export class Replicator implements Service {
           snapshotsDirectory: this.#snapshotsDirectory,
           onLog: () => {
             this.#status.state = 'starting';
+            // Not known to be stored from here on: by a store that does not answer as little as by a base that is missing.
+            // On standby another process stores it.
+            if (!standby) this.#status.unstoredSince ??= clock.monotonic();
           },
           onAnswer: () => {
             this.#status.storeAnswered = true;
@@ -234,6 +237,7 @@ export class Replicator implements Service {
           return { kind: 'given-up', error: before?.error };
         case 'no-log':
           this.#status.state = 'waiting';
+          this.#status.unstoredSince = null;
           if (once) return { kind: 'given-up', error: noLogError(database) };
           if (isLastLook) return { kind: 'drained' };
           await this.#wait.forLog({ signal });
@@ -241,6 +245,7 @@ export class Replicator implements Service {
         case 'no-base':
           if (once || isLastLook) return { kind: 'given-up', error: outcome.error };
           this.#status.state = 'starting';
+          this.#status.unstoredSince ??= clock.monotonic();
           this.#status.failed(outcome.error);
           if (outcome.error instanceof LogDamagedError) this.#status.damaged(outcome.error);
           await this.#wait.forBase(outcome.error, { isMissing: outcome.isMissing, signal });

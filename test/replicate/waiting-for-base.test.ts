@@ -3,6 +3,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { type Clock, systemClock } from '../../src/core/clock.ts';
+import { judgeHealth } from '../../src/observe/health.ts';
 import { MemoryReplicaClient } from '../../src/replica/memory/memory-replica-client.ts';
 import { ReplicatorScene } from '../support/replicator-scene.ts';
 
@@ -17,6 +18,7 @@ test('damage without a snapshot behind it: no request, until the file is mended 
   let looks = 0;
   const clock: Clock = {
     ...systemClock,
+    monotonic: () => systemClock.monotonic() + looks * 10_000,
     sleep: (ms, options) => {
       if (ms === 10_000) looks += 1;
       return systemClock.sleep(Math.min(ms, 1), options);
@@ -39,10 +41,32 @@ test('damage without a snapshot behind it: no request, until the file is mended 
   while (looks < from + 200) await systemClock.sleep(2);
   expect(requests - before).toBe(0);
   expect(one.status().damage).not.toBeNull();
+  expect(one.status().lagSeconds).toBeGreaterThanOrEqual(2_000);
   await writeFile(scene.at(...LAST), whole);
   while (one.status().stored?.tx !== 299n) await systemClock.sleep(5);
   expect(one.status().damage).toBeNull();
+  while (one.status().lagSeconds > 0) await systemClock.sleep(5);
   stop.abort(new Error('enough'));
   await expect(running).rejects.toThrow('enough');
   await rm(scene.beside('x'), { force: true });
+});
+
+test('regression: a log that has waited for a snapshot since its writer began is late, not up to date', async () => {
+  await using scene = await ReplicatorScene.open('v2-damaged/prefix-pruned');
+  await rm(scene.at('snapshots'), { recursive: true });
+  let aheadMs = 0;
+  const clock: Clock = {
+    ...systemClock,
+    monotonic: () => systemClock.monotonic() + aheadMs,
+    sleep: (ms, options) => {
+      aheadMs += ms;
+      return systemClock.sleep(Math.min(ms, 1), options);
+    },
+  };
+  const one = await scene.replicator({ once: false, clock });
+  const running = one.run(new AbortController().signal);
+  while (one.status().lagSeconds < 90) await systemClock.sleep(2);
+  expect(judgeHealth([one.status()])).toMatchObject({ health: 'degraded' });
+  one.drain();
+  await expect(running).rejects.toMatchObject({ code: 'SOURCE_DIVERGED' });
 });
