@@ -8,11 +8,11 @@ import type { Clock } from '../core/clock.ts';
 import { UnrecoverablePointError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { TimedPosition } from '../core/status.ts';
-import type { Micros } from '../core/types.ts';
+import type { Crc32c, Micros } from '../core/types.ts';
 import { replicaPrefix } from '../layout/server-keys.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
 import { prefixedClient } from '../replica/wrap/prefixed.ts';
-import { restore, type RestoreProgress } from '../restore/restore.ts';
+import { restore, type RestoreProgress, type RestoreReport } from '../restore/restore.ts';
 import { readKind, requireServer } from '../restore/server/read-server-store.ts';
 import { restoreServer } from '../restore/server/restore-server.ts';
 import { REPLICAS_DIR } from '../spacetimedb/file-names.ts';
@@ -45,6 +45,8 @@ export interface DrilledDatabase {
   /** Null for a single database. */
   readonly replicaId: bigint | null;
   readonly position: TimedPosition;
+  /** Of the last commit as it was written: another than the position's where the end was of format version 0. */
+  readonly crcOnDisk: Crc32c;
 }
 
 export interface DrillReport {
@@ -75,9 +77,9 @@ export async function runDrill(options: DrillOptions): Promise<DrillReport> {
   const { client, kind } = await sourceOf(options);
   const restored = kind === 'server' ? await restoreWhole(target, options) : await restoreOne(target, client, options);
   const restoreMs = lap();
-  for (const { replicaId, position } of restored.databases) {
+  for (const { replicaId, position, crcOnDisk: crc } of restored.databases) {
     const path = replicaId === null ? target : join(target, REPLICAS_DIR, `${replicaId}`);
-    await checkReplicaDirectory(path, { position, budget, signal });
+    await checkReplicaDirectory(path, { position: { ...position, crc }, budget, signal });
   }
   const checkMs = lap();
   if (exec !== null) {
@@ -114,10 +116,14 @@ async function restoreOne(target: string, client: ReplicaClient, options: DrillO
   const tx = seed === null ? null : await chooseRandomPoint({ fetch, seed, log });
   const point = tx === null ? {} : { point: { kind: 'tx', tx } as const };
   const report = await restore({ ...common(options), ...point, client, target });
-  const { position, plainBytes, fetchedBytes, warnings } = report;
-  const databases = position === null ? [] : [{ replicaId: null, position }];
+  const { plainBytes, fetchedBytes, warnings } = report;
+  const databases = drilled(null, report);
   return { kind: 'database', databases, imageTime: null, plainBytes, fetchedBytes, warnings };
 }
+
+/** Of a restore that wrote something: that is all that a drill does. */
+const drilled = (replicaId: bigint | null, { position, crcOnDisk }: RestoreReport): DrilledDatabase[] =>
+  position === null || crcOnDisk === null ? [] : [{ replicaId, position, crcOnDisk }];
 
 /** By chance only databases are restored one by one: a server has no transactions of its own. */
 async function restoreWhole(target: string, options: DrillOptions): Promise<Restored> {
@@ -130,7 +136,7 @@ async function restoreWhole(target: string, options: DrillOptions): Promise<Rest
   const clientAt = (prefix: string): ReplicaClient => prefixedClient(client, prefix);
   const report = await restoreServer({ ...common(options), client, clientAt, target });
   const { plainBytes, fetchedBytes, image } = report;
-  const databases = report.replicas.flatMap(({ replicaId, position }) => (position ? [{ replicaId, position }] : []));
+  const databases = report.replicas.flatMap((replica) => drilled(replica.replicaId, replica));
   const warnings = [...report.warnings, ...report.replicas.flatMap((replica) => replica.warnings)];
   return { kind: 'server', databases, imageTime: image?.time ?? null, plainBytes, fetchedBytes, warnings };
 }

@@ -10,7 +10,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CorruptionError, localFileError } from '../core/errors.ts';
 import type { TimedPosition } from '../core/status.ts';
-import { formatPosition, type Micros, micros, type Position, type TxOffset } from '../core/types.ts';
+import { type Crc32c, formatPosition, type Micros, micros, type Position, type TxOffset } from '../core/types.ts';
 import type { LogObject } from '../layout/keys.ts';
 import { decodeLogObject } from '../layout/log-object.ts';
 import { formatOffsetIndexName, formatSegmentName } from '../spacetimedb/file-names.ts';
@@ -38,6 +38,8 @@ export interface LogWriterOptions {
 export interface WrittenLog {
   /** As stored: where the last segment was written in another format version, its checksum is another one on disk. */
   readonly end: TimedPosition;
+  /** Of the last commit as it lies on disk. */
+  readonly crcOnDisk: Crc32c;
   readonly segments: number;
   readonly plainBytes: number;
   /** Of these, what was there from an earlier attempt. */
@@ -187,9 +189,10 @@ export class LogWriter implements AsyncDisposable {
     const end = this.#end;
     if (last === null || end === null) throw new CorruptionError('the plan of this restore holds no commit');
     await this.#finishSegment();
-    if (last.version === 0) await this.#upgrade(last, end);
+    const crcOnDisk = last.version === 0 ? await this.#upgrade(last, end) : end.crc;
     return {
       end: { ...end, time: this.#time ?? micros(0n) },
+      crcOnDisk,
       segments: this.#segments,
       plainBytes: this.#plainBytes,
       reusedBytes: this.#reusedBytes,
@@ -239,13 +242,15 @@ export class LogWriter implements AsyncDisposable {
   }
 
   /** docs/decisions/0002-restored-segment-files.md, "A log that ends in version 0". */
-  async #upgrade({ first, bytes }: SegmentWriter, { tx: lastTx }: Position): Promise<void> {
+  async #upgrade({ first, bytes }: SegmentWriter, { tx: lastTx }: Position): Promise<Crc32c> {
     const { clogDir, system, fetch } = this.#options;
-    this.#plainBytes += (await upgradeSegment({ clogDir, system, first, lastTx, signal: fetch.signal })) - bytes;
+    const upgraded = await upgradeSegment({ clogDir, system, first, lastTx, signal: fetch.signal });
+    this.#plainBytes += upgraded.bytes - bytes;
     this.#warnings.push(
       `The log ends in a segment of format version 0, which SpacetimeDB does not open as the last one: the segment that ` +
         `begins at transaction ${first} was written as version 1. It holds the same transactions, with other checksums.`,
     );
+    return upgraded.crc;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

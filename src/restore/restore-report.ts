@@ -1,6 +1,6 @@
 /** What a restore tells while it runs and when it is done: plain data. */
 import type { TimedPosition } from '../core/status.ts';
-import type { TxOffset } from '../core/types.ts';
+import type { Crc32c, TxOffset } from '../core/types.ts';
 import type { GenerationName, LogObject } from '../layout/keys.ts';
 import type { LinePart } from '../layout/line.ts';
 import type { AbandonedLine, RestorePlan } from './plan-types.ts';
@@ -54,6 +54,11 @@ export interface RestoreReport {
   readonly snapshot: TxOffset | null;
   /** The last commit of the restored log, or of the plan; null where the store was not asked. */
   readonly position: TimedPosition | null;
+  /**
+   * Of the last commit as it lies on disk: another one than the position's where the end of a log of format version 0 was
+   * written as version 1. Null where nothing was written.
+   */
+  readonly crcOnDisk: Crc32c | null;
   /** Files of the log. */
   readonly segments: number;
   /** Written: log and snapshot, without offset indexes. */
@@ -101,7 +106,7 @@ export function makeReport(
   plan: PlanFacts | null,
   facts: Pick<RestoreReport, 'outcome' | 'fetchedBytes' | 'durationMs' | 'warnings'> & { point?: ResolvedPoint | null },
 ): RestoreReport {
-  return { ...(plan ?? NO_PLAN), plainBytes: 0, reusedBytes: 0, point: null, ...facts };
+  return { ...(plan ?? NO_PLAN), crcOnDisk: null, plainBytes: 0, reusedBytes: 0, point: null, ...facts };
 }
 
 function summarizePlan(plan: RestorePlan): PlanSummary {

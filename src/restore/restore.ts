@@ -139,7 +139,7 @@ class RestoreRun {
     this.#progress.enter('done');
     for (const warning of written.warnings) this.#database.warn(warning);
     if (staging.ownerWarning !== null) this.#database.warn(staging.ownerWarning);
-    const { end: position, segments, plainBytes, reusedBytes } = written;
-    return { ...this.report('restored', plan), position, segments, plainBytes, reusedBytes };
+    const { end: position, crcOnDisk, segments, plainBytes, reusedBytes } = written;
+    return { ...this.report('restored', plan), position, crcOnDisk, segments, plainBytes, reusedBytes };
   }
 }

@@ -6,7 +6,7 @@ import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TEMPORARY_PREFIX } from '../core/atomic-file.ts';
 import { CorruptionError, localFileError, ReplicateError, systemCode } from '../core/errors.ts';
-import type { TxOffset } from '../core/types.ts';
+import type { Crc32c, TxOffset } from '../core/types.ts';
 import { CommitScanner } from '../spacetimedb/commit-scanner.ts';
 import { CommitUpgrade } from '../spacetimedb/commit-upgrade.ts';
 import { formatSegmentName } from '../spacetimedb/file-names.ts';
@@ -27,11 +27,13 @@ export interface UpgradeSegmentOptions {
 }
 
 /**
- * Gives the bytes of the segment as it is now.
+ * Gives the bytes of the segment as it is now, and the checksum that its last commit has there.
  *
  * @throws LocalFileError; CorruptionError where the disk does not give back what was written
  */
-export async function upgradeSegment(options: UpgradeSegmentOptions): Promise<number> {
+export async function upgradeSegment(
+  options: UpgradeSegmentOptions,
+): Promise<{ readonly bytes: number; readonly crc: Crc32c }> {
   const { clogDir, system, first } = options;
   const path = join(clogDir, formatSegmentName(first));
   const old = join(clogDir, `${TEMPORARY_PREFIX}${formatSegmentName(first)}`);
@@ -39,17 +41,17 @@ export async function upgradeSegment(options: UpgradeSegmentOptions): Promise<nu
     await rename(path, old);
     const header = encodeSegmentHeader({ version: 1 });
     await using writer = await SegmentWriter.create({ clogDir, system, first, header, version: 1 });
-    await copyUpgraded(old, writer, options);
+    const crc = await copyUpgraded(old, writer, options);
     await writer.finish();
     await rm(old);
-    return writer.bytes;
+    return { bytes: writer.bytes, crc };
   } catch (error) {
     if (error instanceof ReplicateError || systemCode(error) === null) throw error;
     throw localFileError('write', path, error);
   }
 }
 
-async function copyUpgraded(from: string, writer: SegmentWriter, options: UpgradeSegmentOptions): Promise<void> {
+async function copyUpgraded(from: string, writer: SegmentWriter, options: UpgradeSegmentOptions): Promise<Crc32c> {
   const { first, lastTx, signal } = options;
   const upgrade = new CommitUpgrade();
   // What is written is judged by the decoder that judges every log.
@@ -65,7 +67,8 @@ async function copyUpgraded(from: string, writer: SegmentWriter, options: Upgrad
     scanner.push(bytes);
     await writer.write(bytes);
   }
-  if (upgrade.isComplete && scanner.problem === null && scanner.pendingBytes === 0 && scanner.lastTx === lastTx) return;
+  const isWhole = upgrade.isComplete && scanner.problem === null && scanner.pendingBytes === 0;
+  if (isWhole && scanner.lastTx === lastTx && scanner.lastCrc !== null) return scanner.lastCrc;
   throw new CorruptionError(`${from} does not read back as it was written, up to transaction ${lastTx}`, {
     hint: 'The disk, or its memory, is at fault: restore to another one.',
     facts: { path: from, tx: lastTx },

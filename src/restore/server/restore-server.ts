@@ -156,8 +156,9 @@ class ServerRun {
     if (staging.ownerWarning !== null) this.#warn(staging.ownerWarning);
     const report = this.report('restored', { ...plan, replicas: written.map(({ replica }) => replica) });
     const replicas = report.replicas.map((replica, index): ReplicaReport => {
-      const { end: position, segments, plainBytes, reusedBytes } = (written[index] as WrittenReplica).written;
-      return { ...replica, position, segments, plainBytes, reusedBytes };
+      const { written: one } = written[index] as WrittenReplica;
+      const { end: position, crcOnDisk, segments, plainBytes, reusedBytes } = one;
+      return { ...replica, position, crcOnDisk, segments, plainBytes, reusedBytes };
     });
     const plainBytes = replicas.reduce((sum, replica) => sum + replica.plainBytes, image);
     return { ...report, replicas, plainBytes };
