@@ -11,8 +11,9 @@ type VerifiedWithTime = VerifiedStore & { readonly durationMs: number };
 
 const severityWord = { damage: 'DAMAGE', note: 'note' } as const;
 
-function findingText({ severity, message, effect, remedy }: Finding): string {
-  return `  ${severityWord[severity]}  ${message}\n      effect  ${effect}\n      remedy  ${remedy}`;
+function findingText({ severity, key, message, effect, remedy }: Finding): string {
+  const object = key === null || message.includes(key) ? '' : `\n      object  ${key}`;
+  return `  ${severityWord[severity]}  ${message}${object}\n      effect  ${effect}\n      remedy  ${remedy}`;
 }
 
 const rangeText = ({ first, to }: RecoverableRange): string => {

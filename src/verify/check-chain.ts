@@ -8,6 +8,7 @@ import { lineTo } from '../restore/recoverable.ts';
 import { checkGeneration, type KnownPosition } from './check-generation.ts';
 import type { Effects } from './effects.ts';
 import { type Finding, REMEDY } from './finding.ts';
+import { isBad } from './is-bad.ts';
 
 export interface CheckChainOptions {
   readonly view: StoreView;
@@ -87,7 +88,7 @@ function lineFindings(generation: GenerationName, view: StoreView): Finding[] {
       `generation ${generation} branches at another commit than ${parent.generation} begins at`,
     );
   } catch (error) {
-    if (!(error instanceof CorruptionError)) throw error;
+    if (!isBad(error)) throw error;
     // A document further up is told of by itself.
     if (error.facts['key'] !== undefined) return [];
     return [

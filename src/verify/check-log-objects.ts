@@ -13,6 +13,7 @@ import type { CommitFacts } from '../spacetimedb/commit-facts.ts';
 import type { Effects } from './effects.ts';
 import type { Finding } from './finding.ts';
 import { damageBehind } from './not-given.ts';
+import { isBad } from './is-bad.ts';
 import { badObject } from './read-view.ts';
 
 export interface CheckLogObjectsOptions {
@@ -144,7 +145,7 @@ function objectOf(view: StoreView, generation: GenerationName, tx: TxOffset): Lo
     return first !== undefined && first.object.first <= tx ? first.object : null;
   } catch (error) {
     // Told of by the check of the chain.
-    if (error instanceof CorruptionError) return null;
+    if (isBad(error)) return null;
     throw error;
   }
 }

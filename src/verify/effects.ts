@@ -1,10 +1,10 @@
 /** What a finding means for whoever must restore. Asks the planner's own view of recoverable points; pure. */
-import { CorruptionError } from '../core/errors.ts';
 import type { GenerationName } from '../layout/keys.ts';
 import { chooseGeneration } from '../layout/line.ts';
 import type { ManifestFacts, StoreView } from '../restore/plan-types.ts';
 import { lineTo, type RecoverableRange, recoverableRanges } from '../restore/recoverable.ts';
 import { NO_EFFECT } from './finding.ts';
+import { isBad } from './is-bad.ts';
 import { describeLost, lostRanges, toLost } from './lost-ranges.ts';
 
 /** Each effect walks a line: of more findings than this only the fact is told. */
@@ -41,7 +41,7 @@ export class Effects {
     try {
       ranges = recoverableRanges(common.view, common.generation, common);
     } catch (error) {
-      if (error instanceof CorruptionError) return NO_LINE;
+      if (isBad(error)) return NO_LINE;
       throw error;
     }
     if (ranges.length === 0) return 'no point of its line can be restored';
@@ -76,7 +76,7 @@ function partsOf(view: StoreView, generation: GenerationName): GenerationName[] 
   try {
     return lineTo(view, generation).map((part) => part.generation);
   } catch (error) {
-    if (error instanceof CorruptionError) return [generation];
+    if (isBad(error)) return [generation];
     throw error;
   }
 }

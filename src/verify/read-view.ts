@@ -1,5 +1,5 @@
 /** Everything that names and documents tell of one database's backup. What cannot be read is a finding, never an end. */
-import { CorruptionError, errorMessage, UnsupportedFormatError } from '../core/errors.ts';
+import { errorMessage, UnsupportedFormatError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { decodeFormatDocument } from '../layout/format-document.ts';
 import { decodeHeadDocument } from '../layout/head-document.ts';
@@ -9,6 +9,7 @@ import { readDocuments, readOrNull } from '../restore/read-store.ts';
 import type { StoreView } from '../restore/plan-types.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
 import { type Finding, NO_EFFECT, REMEDY } from './finding.ts';
+import { isBad } from './is-bad.ts';
 import { NotGivenError, whyNotGiven } from './not-given.ts';
 
 export interface ReadViewOptions {
@@ -23,9 +24,6 @@ export interface ReadViewOptions {
 export interface CheckedView extends StoreView {
   readonly findings: readonly Finding[];
 }
-
-const isBad = (error: unknown): error is CorruptionError | UnsupportedFormatError =>
-  error instanceof CorruptionError || error instanceof UnsupportedFormatError;
 
 /** @throws what the client throws */
 export async function readView(options: ReadViewOptions): Promise<CheckedView> {

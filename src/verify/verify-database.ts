@@ -4,7 +4,6 @@ import { packKey } from '../layout/keys.ts';
 import type { FetchOptions } from '../restore/fetch-parts.ts';
 import type { RecoverableRange } from '../restore/recoverable.ts';
 import { recoverableRanges } from '../restore/recoverable.ts';
-import { CorruptionError } from '../core/errors.ts';
 import { chooseGeneration } from '../layout/line.ts';
 import type { ManifestFacts } from '../restore/plan-types.ts';
 import { checkChain } from './check-chain.ts';
@@ -13,6 +12,7 @@ import { checkManifests, readManifests } from './check-manifests.ts';
 import { checkPacks } from './check-packs.ts';
 import { Effects } from './effects.ts';
 import type { Finding } from './finding.ts';
+import { isBad } from './is-bad.ts';
 import { type CheckedView, readView } from './read-view.ts';
 import { isInSample, type Sample } from './sample.ts';
 
@@ -99,7 +99,7 @@ function rangesOf(
   try {
     return recoverableRanges(view, generation, { manifests });
   } catch (error) {
-    if (error instanceof CorruptionError) return null;
+    if (isBad(error)) return null;
     throw error;
   }
 }

@@ -2,7 +2,7 @@
 import { blake3Hex } from '../../src/core/checksum.ts';
 import { micros } from '../../src/core/types.ts';
 import { encodeFormatDocument } from '../../src/layout/format-document.ts';
-import { encodeImageManifest, imageNameOf } from '../../src/layout/image-manifest.ts';
+import { encodeImageManifest, imageNameOf, type StoredReplicaPosition } from '../../src/layout/image-manifest.ts';
 import { FORMAT_KEY, type GenerationName } from '../../src/layout/keys.ts';
 import {
   imageFileKey,
@@ -26,6 +26,8 @@ export interface ImageSample {
   readonly directories?: readonly string[];
   readonly programs?: readonly string[];
   readonly replicas: readonly bigint[];
+  /** Where each was stored when the image was made; default: nothing of any. */
+  readonly position?: StoredReplicaPosition | null;
 }
 
 export interface StoredImage {
@@ -62,7 +64,7 @@ export class ServerStoreBuilder {
   }
 
   async putImage(generation: GenerationName, sample: ImageSample): Promise<StoredImage> {
-    const { files, programs = [], replicas } = sample;
+    const { files, programs = [], replicas, position = null } = sample;
     const paths = Object.keys(files).sort();
     const contents = paths.map((path) => Buffer.from(files[path]?.content ?? ''));
     const manifest = {
@@ -75,7 +77,7 @@ export class ServerStoreBuilder {
       })),
       directories: [...(sample.directories ?? [])].sort(),
       programs: programs.map(programHash).sort(),
-      replicas: replicas.map((replicaId) => ({ replicaId, position: null })),
+      replicas: replicas.map((replicaId) => ({ replicaId, position })),
     };
     const image = imageNameOf(manifest);
     for (const [index, content] of contents.entries()) {

@@ -9,7 +9,11 @@ import { WHOLE } from '../../src/verify/sample.ts';
 import { type VerifiedStore, verifyStore, type VerifyStoreOptions } from '../../src/verify/verify-store.ts';
 
 export class VerifyScene {
-  readonly client = new MemoryReplicaClient();
+  readonly client: MemoryReplicaClient;
+
+  constructor(client = new MemoryReplicaClient()) {
+    this.client = client;
+  }
 
   #run(options: Partial<VerifyStoreOptions>): Promise<VerifiedStore> {
     const budget = new ByteBudget(32 * 1024 * 1024);
