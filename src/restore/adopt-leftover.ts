@@ -20,6 +20,8 @@ export interface AdoptOptions {
   readonly content: string;
   /** Of the files that this restore writes. */
   readonly ownership: Ownership;
+  /** Below the content: where this restore writes databases. Those anywhere else are of another kind of restore. */
+  readonly directories: ReadonlySet<string>;
 }
 
 /**
@@ -35,8 +37,9 @@ export async function adoptLeftover(
 ): Promise<void> {
   for (const leftover of leftovers) {
     const journal = await readOwnJournal(leftover, options);
-    if (journal === null || !(await prune(join(leftover, 'content'), journal, options))) continue;
-    await begin(journal.entries);
+    const entries = journal?.entries.filter(({ directory }) => options.directories.has(directory)) ?? [];
+    if (entries.length === 0 || !(await prune(join(leftover, 'content'), entries, options))) continue;
+    await begin(entries);
     await rmdir(options.content);
     await rename(join(leftover, 'content'), options.content);
     return;
@@ -53,8 +56,8 @@ async function readOwnJournal(leftover: string, { staging, ownership }: AdoptOpt
   return journal !== null && sameOwnership(journal.ownership, ownership) ? journal : null;
 }
 
-/** Removes all but databases that the journal names. False where there is nothing of them. */
-async function prune(content: string, { entries }: JournalContent, options: AdoptOptions): Promise<boolean> {
+/** Removes all but those databases. False where there is nothing of them. */
+async function prune(content: string, entries: readonly JournalEntry[], options: AdoptOptions): Promise<boolean> {
   const kept = new Set(
     entries.flatMap(({ directory }) => [CLOG_DIR, SNAPSHOTS_DIR].map((name) => join(directory, name))),
   );

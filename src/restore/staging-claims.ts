@@ -18,13 +18,20 @@ export class StagingClaims {
     this.#content = content;
   }
 
-  /** Begins the journal, with what can be gone on with of `leftovers`: staging directories of restores that have ended. */
-  async takeOver(leftovers: readonly string[], ownership: Ownership): Promise<void> {
+  /**
+   * Begins the journal, with what can be gone on with of `leftovers`: staging directories of restores that have ended.
+   *
+   * @param directories all that will be claimed: nothing else is taken over, since nobody would look at it
+   */
+  async takeOver(
+    leftovers: readonly string[],
+    { ownership, directories }: { readonly ownership: Ownership; readonly directories: ReadonlySet<string> },
+  ): Promise<void> {
     const begin = async (entries: readonly JournalEntry[]): Promise<void> => {
       await createJournal(this.#staging, { ownership, entries });
       for (const entry of entries) this.#claimed.set(entry.directory, entry);
     };
-    await adoptLeftover(leftovers, begin, { staging: this.#staging, content: this.#content, ownership });
+    await adoptLeftover(leftovers, begin, { staging: this.#staging, content: this.#content, ownership, directories });
   }
 
   /**

@@ -41,6 +41,8 @@ const SPECIAL_BITS = 0o7000;
 export interface StagingOptions {
   readonly system?: TargetSystem;
   readonly ownership?: OwnershipWish;
+  /** Of the databases that will be claimed, below the content; default: one, which is the content itself. */
+  readonly directories?: Iterable<string>;
 }
 
 interface StagingFacts {
@@ -82,7 +84,7 @@ export class Staging implements AsyncDisposable {
    * @throws LocalFileError, also where this process may not give files to the owner that was asked for
    */
   static async open(target: RestoreTarget, options: StagingOptions = {}): Promise<Staging> {
-    const { system = realTargetSystem, ownership = {} } = options;
+    const { system = realTargetSystem, ownership = {}, directories = [''] } = options;
     try {
       const model = await stat(target.exists ? target.path : target.disk);
       const parent = dirname(target.path);
@@ -97,7 +99,7 @@ export class Staging implements AsyncDisposable {
         await writeOwner(directory);
         await mkdir(staging.content);
         await staging.#becomeLike(model, ownership);
-        await staging.#takeOver();
+        await staging.#takeOver(new Set(directories));
       } catch (error) {
         await staging[Symbol.asyncDispose]();
         throw error;
@@ -109,12 +111,12 @@ export class Staging implements AsyncDisposable {
     }
   }
 
-  async #takeOver(): Promise<void> {
+  async #takeOver(directories: ReadonlySet<string>): Promise<void> {
     const { path, leftovers } = this.#target;
     const isStaging = (name: string): boolean => isStagingInside(name) || isStagingBeside(name, basename(path));
     await this.#claims.takeOver(
       leftovers.filter((leftover) => isStaging(basename(leftover))),
-      this.ownership,
+      { ownership: this.ownership, directories },
     );
     for (const leftover of leftovers) await rm(leftover, { recursive: true, force: true });
   }

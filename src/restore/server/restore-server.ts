@@ -143,7 +143,8 @@ class ServerRun {
     const bytesNeeded = plan.replicas.reduce((sum, replica) => sum + replica.work.plainBytesMin, imageBytes);
     await checkFreeSpace({ system, target, bytesNeeded });
     this.#progress.begin(totalOf(plan));
-    await using staging = await Staging.open(target, { system, ownership });
+    const directories = plan.replicas.map(({ replicaId }) => directoryOf(replicaId));
+    await using staging = await Staging.open(target, { system, ownership, directories });
     // First what is small: a damaged image is found before hours of work.
     const image = await this.#writeImage(plan, staging);
     if (image === null) return null;
@@ -194,7 +195,7 @@ class ServerRun {
     for (const replica of replicas) {
       const { database, replicaId, work } = replica;
       const written = await database.follow(async (now) => {
-        const entry = { directory: join(REPLICAS_DIR, formatReplicaId(replicaId)), ...database.lineOf(now) };
+        const entry = { directory: directoryOf(replicaId), ...database.lineOf(now) };
         const directory = await staging.claim(entry);
         return { summary: planFacts(now), ...(await database.write(now, { directory, system })) };
       });
@@ -227,6 +228,9 @@ class ServerRun {
     this.#options.log.warn(message);
   }
 }
+
+/** Below the content. */
+const directoryOf = (replicaId: bigint): string => join(REPLICAS_DIR, formatReplicaId(replicaId));
 
 const imageAmount = ({ files, programs }: ServerPlan['manifest']): { bytes: number; objects: number } => ({
   bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),

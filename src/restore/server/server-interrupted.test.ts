@@ -11,6 +11,7 @@ import { vectorDirectory } from '../../../test/vectors/vectors.ts';
 import { ByteBudget } from '../../core/byte-budget.ts';
 import { systemClock } from '../../core/clock.ts';
 import { silentLog } from '../../core/log.ts';
+import { replicaPrefix } from '../../layout/server-keys.ts';
 import { prefixedClient } from '../../replica/wrap/prefixed.ts';
 import type { RestoreOptions } from '../restore.ts';
 import { restoreServer } from './restore-server.ts';
@@ -87,4 +88,39 @@ test('any kill, any leftovers', { timeout: 120_000 }, async () => {
   }
   expect(await readFile(outside.at('file'), 'utf8')).toBe('not ours');
   expect(most).toBeGreaterThan(whole.plainBytes / 3);
+});
+
+test('what a killed restore of one database left is no part of a whole server, nor the other way round', async () => {
+  const expected = {
+    server: await runIn(scene, { client: scene.client }).then(() => contentOf(scene.target)),
+    one: new Map<string, string>(),
+  };
+  await scene.clear();
+  const one = prefixedClient(scene.client, replicaPrefix(1n));
+  await scene.run({ client: one });
+  expected.one = await contentOf(scene.target);
+  await scene.clear();
+  const runOne = (all: Partial<RestoreOptions> & Pick<RestoreOptions, 'client'>): Promise<unknown> =>
+    scene.run({ ...all, client: prefixedClient(all.client, replicaPrefix(1n)) });
+  let adopted = 0;
+  for (const at of [12, 20, 28]) {
+    if (!(await killRestore(scene, { at, into: left, run: runOne }, {}))) continue;
+    await runIn(left, { client: scene.client });
+    expect((await readdir(left.target)).toSorted()).toEqual(
+      ['config.toml', 'control-db', 'metadata.toml', 'program-bytes', 'replicas'].toSorted(),
+    );
+    expect(await contentOf(left.target)).toEqual(expected.server);
+    adopted += 1;
+    await left[Symbol.asyncDispose]();
+    left = await RestoreScene.open();
+  }
+  expect(adopted).toBeGreaterThan(0);
+  for (const at of [30, 45]) {
+    if (!(await killRestore(scene, { at, into: left, run: (all) => runIn(scene, all) }, {}))) continue;
+    await left.run({ client: one });
+    expect(await contentOf(left.target)).toEqual(expected.one);
+    expect((await readdir(left.target)).toSorted()).toEqual(['clog', 'snapshots']);
+    await left[Symbol.asyncDispose]();
+    left = await RestoreScene.open();
+  }
 });
