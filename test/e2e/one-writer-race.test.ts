@@ -1,5 +1,5 @@
 /**
- * Two and five real processes of one owner race over one backup in a real S3 server, each from its own diverging copy,
+ * Two and five real processes of one owner race over one backup in a real S3 server behind a bad line, each from its own diverging copy,
  * while SIGSTOP, SIGCONT and SIGKILL strike at random. Invariants: every line in the store is the beginning of exactly
  * one copy's history, and verifies by names and by content; what a writer reported as stored is in its generation, byte
  * for byte; a restore, at any moment, is the beginning of one copy's history; a clone with another owner gets nothing.
@@ -7,17 +7,13 @@
  * STDB_TEST_RACE_SECONDS makes it longer, STDB_TEST_RACE_SEED repeats its choices (not its timing).
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, describe, expect } from 'vitest';
-import { S3ReplicaClient } from '../../src/replica/s3/s3-replica-client.ts';
+import { describe, expect } from 'vitest';
 import { partsFrom } from '../support/diverging-copy.ts';
-import { testNeeding } from '../support/named-skip.ts';
+import { faultyS3 } from '../support/faulty-s3.ts';
 import { commitsOf, readDatabase } from '../support/recorded-database.ts';
-import { s3Credentials, s3Url } from '../support/s3-place.ts';
-import { isServer, s3Server, type S3Server } from '../support/s3-server.ts';
 import { StoredLines } from '../support/stored-lines.ts';
 import { readHead, readStored, type StoredDatabase } from '../support/stored-log.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-import { mirror } from '../support/mirror.ts';
 import { type RacedRun, WriterRace } from '../support/writer-race.ts';
 
 const SECONDS = Number(process.env['STDB_TEST_RACE_SECONDS'] ?? 0);
@@ -26,28 +22,25 @@ const RESTORE_EVERY_MS = 4_000;
 /** Held by a living process; fenced. A killed one has no code. */
 const EXPECTED_CODES = [null, 11, 13];
 
-const found = await s3Server();
-afterAll(async () => (isServer(found) ? found.stop() : undefined));
-const racing = testNeeding({ missing: isServer(found) ? null : found.skip, requiredBy: 'STDB_TEST_REQUIRE_S3' });
+const s3 = await faultyS3();
 
 describe('one writer', () => {
   for (const { writers, seconds } of [
     { writers: 2, seconds: SECONDS },
     { writers: 5, seconds: SECONDS === 0 ? 25 : SECONDS },
   ]) {
-    if (seconds > 0)
-      racing(`a race of ${writers}`, () => race(found as S3Server, writers, seconds), seconds * 2_000 + 90_000);
+    if (seconds > 0) s3.test(`a race of ${writers}`, () => race(writers, seconds), seconds * 2_000 + 90_000);
   }
 });
 
-async function race(server: S3Server, writers: number, seconds: number): Promise<void> {
+async function race(writers: number, seconds: number): Promise<void> {
   await using place = await temporaryDirectory();
-  const bucket = await server.makeBucket();
+  await using store = await s3.open();
   const random = mulberry32(SEED);
   const options = {
     at: (...names: readonly string[]) => place.at(...names),
-    url: s3Url(server, bucket),
-    env: s3Credentials(server),
+    url: store.url,
+    env: store.env,
   };
   await using race = new WriterRace({ ...options, writers, milliseconds: seconds * 1_000, random });
   await race.prepare();
@@ -77,9 +70,10 @@ async function race(server: S3Server, writers: number, seconds: number): Promise
 
   for (const { code, stderr } of runs) expect(EXPECTED_CODES, stderr.slice(-4_000)).toContain(code);
   await judged(false);
-  const stored = await copyOf(server, bucket, place.at('mirror'));
-  const lines = await StoredLines.read(place.at('mirror'), stored);
-  const longest = await judgeLines(lines, race, place.at('mirror'));
+  const root = await store.asFiles();
+  const stored = await readStored(root);
+  const lines = await StoredLines.read(root, stored);
+  const longest = await judgeLines(lines, race, root);
   await judgeReports(lines, { stored, runs, race });
 
   // It goes on: whoever comes next, from whichever copy, stores all of it.
@@ -98,27 +92,14 @@ async function race(server: S3Server, writers: number, seconds: number): Promise
     `race of ${writers}, ${seconds} s, seed ${SEED}: ${runs.length} runs (${count('SIGKILL')} killed, ${count(13)} fenced, ` +
       `${count(11)} refused), ${stops} stops, ${kills} kills, ${stored.generations.length} generations, ` +
       `${longest} commits in the longest line, ${runs.flatMap((run) => run.stored).length} objects reported stored, ` +
-      `${restores} restores, ${clones} clones refused\n`,
+      `${restores} restores, ${clones} clones refused, ` +
+      `${store.proxy.faults} of ${store.proxy.requests} requests met with a fault\n`,
   );
 }
 
 /** The copies whose history begins with these commits; all of them for what is common to all. */
 const ownersOf = (commits: readonly { readonly bytes: Buffer }[], { copies }: WriterRace): number[] =>
   copies.flatMap((copy, index) => (commits.length > 0 && partsFrom(commits, copy) === null ? [index] : []));
-
-async function copyOf(server: S3Server, bucket: string, root: string): Promise<StoredDatabase> {
-  const { endpoint, accessKeyId, secretAccessKey } = server;
-  await using client = await S3ReplicaClient.open({
-    bucket,
-    prefix: 'some/prefix',
-    endpoint,
-    region: 'us-east-1',
-    forcePathStyle: true,
-    credentials: { accessKeyId, secretAccessKey },
-  });
-  await mirror(client, root);
-  return await readStored(root);
-}
 
 /** Every line, the head's and those that were left, is of one copy. @returns the commits of the longest */
 async function judgeLines(lines: StoredLines, race: WriterRace, root: string): Promise<number> {

@@ -3,7 +3,6 @@
  * Invariants: what it still stores lands in its own generation and is in no restore; it learns that it was replaced
  * before it tells anything more as stored; the line of who took over is whole.
  */
-import { mkdir } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { ByteBudget } from '../../src/core/byte-budget.ts';
@@ -18,7 +17,8 @@ import { Replicator } from '../../src/replicate/replicator.ts';
 import { identifyWriter } from '../../src/replicate/writer.ts';
 import { runBadly, runWell, writeConfig } from '../support/database-beside-store.ts';
 import { DivergingCopy, partsFrom } from '../support/diverging-copy.ts';
-import { startProgram } from '../support/program.ts';
+import { faultyS3 } from '../support/faulty-s3.ts';
+import { type RunningProgram, startProgram } from '../support/program.ts';
 import { commitsOf, readDatabase } from '../support/recorded-database.ts';
 import { StoredLines } from '../support/stored-lines.ts';
 import { readHead, readStored } from '../support/stored-log.ts';
@@ -26,6 +26,7 @@ import { type TemporaryDirectory, temporaryDirectory } from '../support/temporar
 import { mirror } from '../support/mirror.ts';
 
 const MIB = 1024 * 1024;
+const s3 = await faultyS3();
 
 /** Keeps the next put of a log object on the way until it is told to arrive. */
 class HangingClient extends MemoryReplicaClient {
@@ -75,7 +76,7 @@ async function buryHolder(client: MemoryReplicaClient): Promise<void> {
   await client.put('head.json', encodeHeadDocument({ ...document, process }));
 }
 
-describe('a writer that was replaced without knowing it', () => {
+describe.concurrent('a writer that was replaced without knowing it', () => {
   test.each([
     { leaseTtlMs: 600_000, learns: 'at its end' },
     { leaseTtlMs: 200, learns: 'as soon as its put has arrived' },
@@ -123,32 +124,82 @@ describe('a writer that was replaced without knowing it', () => {
     expect(partsFrom(line.commits, theirs)).toBeNull();
   });
 
-  test('a process that is stopped for longer than its ttl, and continued', async () => {
-    await using place = await temporaryDirectory();
-    const [ours, theirs] = await twoCopies(place);
-    await mkdir(place.at('store'));
-    const url = `file://${place.at('store')}`;
-    const more = ['owner: game-0', 'lease-ttl: 5s', 'log: { level: debug, format: json }'];
-    const configs = await Promise.all(
-      [ours, theirs].map(({ directory }, index) =>
-        writeConfig(place.at(`${index}.yml`), { database: directory, url, more }),
+  const MORE = ['owner: game-0', 'lease-ttl: 5s', 'log: { level: debug, format: json }'];
+
+  async function twoConfigs(place: TemporaryDirectory, copies: readonly DivergingCopy[], url: string) {
+    return await Promise.all(
+      copies.map(({ directory }, index) =>
+        writeConfig(place.at(`${index}.yml`), { database: directory, url, more: MORE }),
       ),
     );
-    await using first = startProgram(['replicate', '-config', configs[0] ?? '']);
+  }
+
+  s3.test('a process that is stopped for longer than its ttl, and continued', async () => {
+    await using place = await temporaryDirectory();
+    await using store = await s3.open();
+    const { url, env } = store;
+    const [ours, theirs] = await twoCopies(place);
+    const configs = await twoConfigs(place, [ours, theirs], url);
+    await using first = startProgram(['replicate', '-config', configs[0] ?? ''], { env });
     await first.says(/"msg":"stored"/);
     first.kill('SIGSTOP');
     await ours.grow(10);
     await theirs.grow(20);
     // A copy of the machine, with the name of its owner left as another one, gets nothing however long that lasts.
     const clone = await writeConfig(place.at('clone.yml'), { database: ours.directory, url, more: ['owner: staging'] });
-    await runBadly(['replicate', '-once', '-config', clone], { code: 11, says: [/belongs to owner game-0/] });
-    await runWell(['replicate', '-once', '-config', configs[1] ?? '']);
+    await runBadly(['replicate', '-once', '-config', clone], { env, code: 11, says: [/belongs to owner game-0/] });
+    // It lives as far as anybody can prove: the other one waits for a whole ttl by its own clock.
+    await using second = startProgram(['replicate', '-config', configs[1] ?? ''], { env });
+    await second.says(/"reason":"takeover"/);
     first.kill('SIGCONT');
     const { code, stderr } = await first.ended();
     expect(code, stderr).toBe(13);
-    await runWell(['restore', '-o', place.at('restored'), url]);
+    expect(stderr).toMatch(/another writer has taken over/);
+    await theirs.grow(5);
+    await endWell(second);
+    await runWell(['restore', '-o', place.at('restored'), url], { env });
     const commits = commitsOf(await readDatabase(place.at('restored')));
     expect(commits).toHaveLength(theirs.commits.length);
     expect(partsFrom(commits, theirs)).toBeNull();
   });
+
+  s3.test('what a killed process had sent arrives after another one has taken over', async () => {
+    await using place = await temporaryDirectory();
+    await using store = await s3.open();
+    const { url, env, proxy } = store;
+    const [ours, theirs] = await twoCopies(place);
+    const configs = await twoConfigs(place, [ours, theirs], url);
+    await using first = startProgram(['replicate', '-config', configs[0] ?? ''], { env });
+    await first.says(/"msg":"stored"/);
+    proxy.mode = { kind: 'keep', line: /PUT \S*\/log\// };
+    await ours.grow(10);
+    await first.until(() => proxy.stopped > 0, 'it to send an object');
+    first.kill('SIGKILL');
+    await first.ended();
+    proxy.mode = store.mode;
+    await theirs.grow(20);
+    await using second = startProgram(['replicate', '-config', configs[1] ?? ''], { env });
+    await second.says(/"reason":"takeover"/);
+    expect(await proxy.deliver()).toEqual([expect.stringMatching(/ 200 /)]);
+    await theirs.grow(5);
+    await endWell(second);
+    await runWell(['restore', '-o', place.at('restored'), url], { env });
+    const commits = commitsOf(await readDatabase(place.at('restored')));
+    expect(commits).toHaveLength(theirs.commits.length);
+    expect(partsFrom(commits, theirs)).toBeNull();
+    // It did arrive, and goes on from where its own generation was.
+    const root = await store.asFiles();
+    const lines = await StoredLines.read(root, await readStored(root));
+    const [old = ''] = lines.names;
+    const { commits: late, faults } = await lines.line(old);
+    expect(faults).toEqual([]);
+    expect(late.length).toBeGreaterThan(30);
+    expect(partsFrom(late, ours)).toBeNull();
+  });
 });
+
+async function endWell(program: RunningProgram): Promise<void> {
+  program.kill('SIGTERM');
+  const { code, stderr } = await program.ended();
+  expect(code, stderr).toBe(0);
+}

@@ -18,6 +18,8 @@ import { temporaryDirectory } from './temporary-directory.ts';
 const SEED = Number(process.env['STDB_TEST_FAULT_SEED'] ?? Date.now() % 1_000_000);
 /** Of so many requests some meet with a fault: a line without any would be no bad one. */
 const REQUESTS_MIN = 100;
+/** For hangs: several tests run side by side, each with its own processes. */
+const TEST_MS_MAX = 120_000;
 
 export interface FaultyStoreOptions {
   /** How the line behaves. Default: mild faults of every kind. */
@@ -64,8 +66,9 @@ export async function faultyS3(): Promise<FaultyS3> {
     if (!isServer(found)) throw new Error(found.skip);
     return found;
   };
+  const test = testNeeding({ missing: isServer(found) ? null : found.skip, requiredBy: 'STDB_TEST_REQUIRE_S3' });
   return {
-    test: testNeeding({ missing: isServer(found) ? null : found.skip, requiredBy: 'STDB_TEST_REQUIRE_S3' }),
+    test: (name, body, timeoutMs = TEST_MS_MAX) => test(name, body, timeoutMs),
     server,
     async open(options = {}) {
       const mode: ProxyMode = options.mode ?? { kind: 'faults', fateOf: mildFaults(random) };

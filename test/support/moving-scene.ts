@@ -20,7 +20,6 @@ import type { TcpProxy } from './tcp-proxy.ts';
 import { treeFacts } from './tree-facts.ts';
 
 const CONFIG = ['owner: game-0', 'levels:', '  - interval: 100ms'];
-const RUN_MS_MAX = 100_000;
 
 export interface FinishOptions {
   /** The first transaction of the head's line. Default 0. */
@@ -77,7 +76,6 @@ export class MovingScene implements AsyncDisposable {
     });
     this.#program = startProgram(['replicate', '-log-level', 'debug', '-log-format', 'json', '-config', config], {
       env: this.#store.env,
-      timeoutMs: RUN_MS_MAX,
     });
     await this.#program.says(/"msg":/);
   }

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 export const PROGRAM = process.env['STDB_TEST_BIN'] ?? fileURLToPath(new URL('../../dist/bin.js', import.meta.url));
 
 /** For hangs: nothing that a test runs takes so long. */
-const RUN_MS_MAX = 50_000;
+const RUN_MS_MAX = 100_000;
 
 export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
