@@ -3,10 +3,11 @@ import { basename } from 'node:path';
 import type { TailPosition } from '../capture/commit-run.ts';
 import { locateOwnCommit } from '../capture/local-log.ts';
 import type { LogSource } from '../capture/log-source.ts';
+import type { LocalFileError } from '../core/errors.ts';
 import type { TxOffset } from '../core/types.ts';
 import { parseReplicaId } from '../spacetimedb/file-names.ts';
 import { listSnapshots, readSnapshotFile, type SnapshotEntry } from '../spacetimedb/snapshots.ts';
-import { isOfOneSnapshot } from './one-snapshot.ts';
+import { isOfOneSnapshot, isOfTheseFiles } from './one-snapshot.ts';
 import type { LocalLogState } from './start-decision.ts';
 
 export interface LocalPlace {
@@ -24,13 +25,24 @@ export interface LocalFacts {
   /** Of the newest of them; null where there is none. */
   readonly databaseIdentity: string | null;
   readonly replicaId: bigint | null;
+  /** Why the snapshots could not be listed: then nothing is known of them, and the log alone decides. */
+  readonly unlisted: LocalFileError | null;
 }
 
-export async function readLocalFacts(
-  { source, snapshotsDirectory, database }: LocalPlace,
-  logStart: TxOffset,
-): Promise<LocalFacts> {
-  const entries = await listSnapshots(source.files, snapshotsDirectory);
+type Listed = Pick<LocalFacts, 'snapshots' | 'unlisted'>;
+
+async function listThem({ source, snapshotsDirectory }: LocalPlace): Promise<Listed> {
+  try {
+    return { snapshots: await listSnapshots(source.files, snapshotsDirectory), unlisted: null };
+  } catch (error) {
+    if (isOfTheseFiles(error)) return { snapshots: [], unlisted: error };
+    throw error;
+  }
+}
+
+export async function readLocalFacts(place: LocalPlace, logStart: TxOffset): Promise<LocalFacts> {
+  const { source, database } = place;
+  const { snapshots: entries, unlisted } = await listThem(place);
   for (const [index, entry] of entries.entries()) {
     const read = await readSnapshotFile(source.files, entry).catch((error: unknown) => {
       // One that cannot be read says nothing of the database; it is reported when it would be stored.
@@ -39,9 +51,10 @@ export async function readLocalFacts(
     });
     if (read === null) continue;
     const { databaseIdentity, replicaId } = read.snapshot;
-    return { logStart, snapshots: entries.slice(index), databaseIdentity, replicaId };
+    return { logStart, snapshots: entries.slice(index), databaseIdentity, replicaId, unlisted };
   }
-  return { logStart, snapshots: [], databaseIdentity: null, replicaId: parseReplicaId(basename(database)) };
+  const replicaId = parseReplicaId(basename(database));
+  return { logStart, snapshots: [], databaseIdentity: null, replicaId, unlisted };
 }
 
 export function localLogState({ logStart, snapshots }: LocalFacts): LocalLogState {

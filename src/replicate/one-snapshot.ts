@@ -1,10 +1,12 @@
 /** Which failures are those of one snapshot: it is passed over then, and what is not of it goes on. */
 import { CorruptionError, LocalFileError, type ReplicateError, UnsupportedFormatError } from '../core/errors.ts';
 
-/** What everything on this machine suffers from, and what an operator has to mend. */
-const SHARED_CAUSES: ReadonlySet<unknown> = new Set(['EACCES', 'EPERM', 'EMFILE', 'ENFILE', 'ENOMEM']);
+/** What everything on this machine suffers from: it passes, or keeps the log from being read as well. */
+const SHARED_CAUSES: ReadonlySet<unknown> = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
 
-export function isOfOneSnapshot(error: unknown): error is ReplicateError {
-  if (error instanceof LocalFileError) return !SHARED_CAUSES.has(error.facts['systemCode']);
-  return error instanceof CorruptionError || error instanceof UnsupportedFormatError;
-}
+/** Whether it tells only of the files in question: a bad sector, a permission that is missing, a mount that is stale. */
+export const isOfTheseFiles = (error: unknown): error is LocalFileError =>
+  error instanceof LocalFileError && !SHARED_CAUSES.has(error.facts['systemCode']);
+
+export const isOfOneSnapshot = (error: unknown): error is ReplicateError =>
+  isOfTheseFiles(error) || error instanceof CorruptionError || error instanceof UnsupportedFormatError;

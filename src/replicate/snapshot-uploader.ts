@@ -22,8 +22,6 @@ import { ObjectNotFoundError, PreconditionFailedError, type ReplicaClient } from
 import { listObjects, type Snapshot } from '../spacetimedb/snapshot-file.ts';
 import {
   isSnapshotUnchanged,
-  listSnapshotNames,
-  listSnapshots,
   readSnapshotFile,
   readSnapshotObject,
   type SnapshotEntry,
@@ -32,6 +30,7 @@ import {
 import type { HeadLease } from './head-lease.ts';
 import { SnapshotIndex } from './snapshot-index.ts';
 import { isOfOneSnapshot } from './one-snapshot.ts';
+import { SnapshotDirectory } from './snapshot-directory.ts';
 import { manifestHeader, OWN_COMMIT, type PackedSnapshot, packLines, SNAPSHOT_FILE } from './snapshot-manifest.ts';
 import { SnapshotPacker } from './snapshot-packer.ts';
 import type { ListedSnapshots } from './take-head.ts';
@@ -82,13 +81,12 @@ const nameOf = ({ tx, inode }: SnapshotEntry): string => `${tx}/${inode}`;
 
 export class SnapshotUploader {
   readonly #options: SnapshotUploaderOptions;
+  readonly #directory: SnapshotDirectory;
   readonly #index = new SnapshotIndex();
   /** Of the line; null until it has been looked for, once, and while there is none. */
   #newest: StoredSnapshot | null = null;
   #looked = false;
   #indexed = false;
-  /** The directory's names when nothing was left to do, so that an unchanged directory costs one readdir. */
-  #settledNames: string | null = null;
   /** Snapshots that turned out to be damaged or unreadable, by their directory: said, and passed over. */
   readonly #unusable = new UnusableSnapshots();
   #failure: { readonly tx: TxOffset; readonly error: ReplicateError } | null = null;
@@ -96,13 +94,15 @@ export class SnapshotUploader {
   #identity: string | null;
 
   constructor(options: SnapshotUploaderOptions) {
+    const { source, directory, log } = options;
     this.#options = options;
+    this.#directory = new SnapshotDirectory({ files: source.files, directory, log });
     this.#identity = options.generation.databaseIdentity;
   }
 
-  /** Why a snapshot newer than the newest stored one could not be stored; null when there is none such. */
+  /** Why a snapshot newer than the newest stored one, or whichever there are, could not be stored; null: none failed. */
   get failure(): ReplicateError | null {
-    return this.#failure?.error ?? null;
+    return this.#directory.unlisted ?? this.#failure?.error ?? null;
   }
 
   /**
@@ -111,12 +111,12 @@ export class SnapshotUploader {
    * @returns whether one had to be left for later: its commit is not yet stored, or it changed meanwhile
    */
   async upload({ signal }: { signal: AbortSignal }): Promise<{ pending: boolean }> {
-    const { source, directory, client, generation, listed: atStart, stored, lineStart } = this.#options;
+    const { client, generation, listed: atStart, stored, lineStart } = this.#options;
     this.#unusable.beginPass();
-    const listed = await listSnapshotNames(source.files, directory);
-    const names = listed.join('\n');
-    if (names === this.#settledNames) return { pending: false };
-    const whole = await listSnapshots(source.files, directory);
+    const listing = await this.#directory.list();
+    if (listing === 'unlisted') return { pending: true };
+    if (listing === 'settled') return { pending: false };
+    const { names, entries: whole } = listing;
     const entries = whole.filter((entry) => !this.#unusable.has(nameOf(entry)) && entry.tx >= (lineStart ?? 0n) - 1n);
     // One beyond the stored log waits for it. A server renames those that its log never reaches.
     const candidate = entries.find(({ tx }) => tx <= (stored()?.tx ?? -1n));
@@ -134,8 +134,8 @@ export class SnapshotUploader {
     }
     if (candidate !== entries[0] || this.#unusable.isWaiting) return { pending: true };
     // One that was copied in has no lock while it is not whole: its file comes without a new name here.
-    if (whole.length < unlockedSnapshots(listed).length) return { pending: false };
-    this.#settledNames = names;
+    if (whole.length < unlockedSnapshots(names).length) return { pending: false };
+    this.#directory.settle(listing);
     return { pending: false };
   }
 
@@ -168,7 +168,7 @@ export class SnapshotUploader {
     } catch (error) {
       if (!isOfOneSnapshot(error)) throw error;
       // Half there when it was read: its lock came after the listing of names.
-      if (!(await isSnapshotUnchanged(this.#options.source.files, entry))) return false;
+      if (!(await this.#directory.stillStands(entry))) return false;
       this.#unusable.add(nameOf(entry), { tx: entry.tx, isDamaged: !(error instanceof LocalFileError) });
       this.#failure = this.#failure !== null && this.#failure.tx > entry.tx ? this.#failure : { tx: entry.tx, error };
       this.#options.log.error(`snapshot ${entry.tx} cannot be backed up: ${error.message}`, {

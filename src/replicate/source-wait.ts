@@ -5,6 +5,7 @@ import type { ReplicateError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { listSegments } from '../spacetimedb/segments.ts';
 import { listSnapshotNames } from '../spacetimedb/snapshots.ts';
+import { isOfTheseFiles } from './one-snapshot.ts';
 
 const LOG_LOOK_MS = 1_000;
 /** A wrong path is waited for like a right one: said once in ten minutes. */
@@ -81,10 +82,21 @@ export class SourceWait {
 
   /** Names and files, no sizes: a log that grows is no news. */
   async #signature(): Promise<string> {
-    const { source, snapshotsDirectory } = this.#options;
-    const snapshots = await listSnapshotNames(source.files, snapshotsDirectory);
+    const { source } = this.#options;
+    const snapshots = await this.#snapshotNames();
     const segments = await listSegments(source.files, source.directory);
     return JSON.stringify([snapshots, segments.map(({ name, device, inode }) => `${name} ${device} ${inode}`)]);
+  }
+
+  /** Names that cannot be listed are news when they can be. */
+  async #snapshotNames(): Promise<unknown> {
+    const { source, snapshotsDirectory } = this.#options;
+    try {
+      return await listSnapshotNames(source.files, snapshotsDirectory);
+    } catch (error) {
+      if (isOfTheseFiles(error)) return error.message;
+      throw error;
+    }
   }
 
   async #sleep(ms: number, signal: AbortSignal): Promise<void> {

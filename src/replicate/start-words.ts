@@ -22,13 +22,19 @@ interface Findings extends Pick<TakeHeadFacts, 'state' | 'local'> {
 /** For a log that is of no use without a snapshot that is not there. */
 export function baseError(
   because: 'log-start' | 'damage',
-  { damage, local: { logStart }, state, comparison }: Findings,
+  { damage, local: { logStart, unlisted }, state, comparison }: Findings,
   { client, database }: Names,
 ): SourceDivergedError | LogDamagedError {
   if (because === 'damage' && damage !== null) return damage;
   const facts = { database, url: client.url, generation: state.generation?.generation ?? null, tx: logStart };
   const parted =
     comparison !== null && 'detail' in comparison ? `; it does not join what is stored: ${comparison.detail}` : '';
+  if (unlisted !== null) {
+    return new SourceDivergedError(
+      `the log of ${database} starts at transaction ${logStart}, and whether a snapshot stands there is not known: ${unlisted.message}${parted}`,
+      { hint: unlisted.hint ?? 'Check the disk. Nothing is backed up until it can be read.', cause: unlisted, facts },
+    );
+  }
   return new SourceDivergedError(
     `the log of ${database} starts at transaction ${logStart}, and no complete snapshot stands at or after ${logStart - 1n}${parted}`,
     {
