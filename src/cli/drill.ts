@@ -39,7 +39,7 @@ const facts: CommandFacts = {
   summary: 'Prove that a backup can be restored: restore it, check it, measure it, remove it.',
   usage: '[flags] DB_DIR | URL',
   description: `Restores the newest recovery point into a new directory below -scratch, reads back and checks every byte of it there,
-and removes it again, also after a signal or a failure. -random takes a recovery point by chance instead, of one database.
+and removes it again, also after a signal or a failure. -random takes a recovery point by chance instead, of a whole server a moment since its first image.
 
 -exec starts a command on what was restored, by \`sh -c\`, with the directory in STDB_DRILL_DIR and the transaction in
 STDB_DRILL_TX: a real server and a query, for instance. Its output goes to stderr; another status than 0 fails the drill.
@@ -54,7 +54,7 @@ Exit codes: 0 proven, 1 the command failed or there is no space, otherwise as re
 
 const flagOptions = (): Option[] => [
   configFileOption(),
-  new Option('--random', 'A recovery point by chance, in place of the newest.'),
+  new Option('--random', 'A recovery point, or of a server a moment, by chance, in place of the newest.'),
   new Option('--seed <N>', 'With -random: the same point of the same backup. Default: another one each time.'),
   new Option('--scratch <DIR>', 'Where the directory is made. Default: the system directory for temporary files.'),
   new Option('--exec <CMD>', 'Run this command on what was restored.'),
@@ -76,14 +76,17 @@ const flagOptions = (): Option[] => [
 const rateOf = ({ plainBytes, restoreMs }: DrillReport): number => (plainBytes * 1000) / Math.max(1, restoreMs);
 
 function formatDrill(report: DrillReport, now: Micros): string {
-  const { source, databases, plainBytes, restoreMs, checkMs, execMs, fetchedBytes, imageTime } = report;
+  const { source, databases, plainBytes, restoreMs, checkMs, execMs, fetchedBytes, imageTime, moment } = report;
   const points = databases.map(({ replicaId, position: { tx, time } }) => {
     const when = time === 0n ? 'without a time' : `of ${humanTime(time)}, ${humanAge(ageSeconds(time, now))}`;
-    return `  ${(replicaId === null ? 'transaction' : `replica ${replicaId}`).padEnd(11)}  ${tx} ${when}`;
+    return replicaId === null
+      ? `  transaction  ${tx} ${when}`
+      : `  ${`replica ${replicaId}`.padEnd(11)}  transaction ${tx} ${when}`;
   });
   return [
     `proven: ${source} can be restored`,
     ...(imageTime === null ? [] : [`  image        of ${humanTime(imageTime)}`]),
+    ...(moment === null ? [] : [`  as of        ${humanTime(moment)}, by chance`]),
     ...points,
     `  restored     ${humanBytes(plainBytes)} in ${humanDuration(restoreMs)} (${humanBytes(rateOf(report))}/s); ${humanBytes(fetchedBytes)} fetched`,
     `  read back    in ${humanDuration(checkMs)}`,
@@ -98,6 +101,7 @@ function drillDocument(report: DrillReport, now: Micros): Record<string, unknown
     kind: report.kind,
     source: report.source,
     imageTime: report.imageTime === null ? null : isoTime(report.imageTime),
+    moment: report.moment === null ? null : isoTime(report.moment),
     databases: report.databases.map(({ replicaId, position: { tx, time } }) => ({
       replicaId: replicaId?.toString() ?? null,
       tx: tx.toString(),

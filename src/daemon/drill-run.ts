@@ -5,7 +5,6 @@
 import { join } from 'node:path';
 import type { ByteBudget } from '../core/byte-budget.ts';
 import type { Clock } from '../core/clock.ts';
-import { UnrecoverablePointError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { TimedPosition } from '../core/status.ts';
 import type { Crc32c, Micros } from '../core/types.ts';
@@ -17,9 +16,11 @@ import { readKind, requireServer } from '../restore/server/read-server-store.ts'
 import { restoreServer } from '../restore/server/restore-server.ts';
 import { REPLICAS_DIR } from '../spacetimedb/file-names.ts';
 import { checkReplicaDirectory } from '../verify/check-directory.ts';
+import { firstRecoverable, randomMoments } from '../verify/random-moment.ts';
 import { chooseRandomPoint } from '../verify/random-point.ts';
 import { DrillDirectory } from './drill-directory.ts';
 import { runDrillCommand } from './drill-exec.ts';
+import { listStoredReplicas } from './stored-parts.ts';
 
 export interface DrillOptions {
   /** Of the destination's root. */
@@ -28,7 +29,7 @@ export interface DrillOptions {
   readonly replicaId?: bigint | undefined;
   /** An existing directory, in which the drill makes one of its own. */
   readonly scratch: string;
-  /** A point by chance, the same for the same seed; null: the newest. */
+  /** A point by chance, of a whole server a moment, the same for the same seed; null: the newest. */
   readonly seed: number | null;
   /** Run by `sh -c` on what was restored; null: nothing is. */
   readonly exec: { readonly command: string; readonly timeoutMs: number } | null;
@@ -56,6 +57,8 @@ export interface DrillReport {
   readonly databases: readonly DrilledDatabase[];
   /** Of a server: when its image was made. */
   readonly imageTime: Micros | null;
+  /** Of a server: the moment that chance told; null where the newest was restored. */
+  readonly moment: Micros | null;
   readonly restoreMs: number;
   readonly checkMs: number;
   /** 0 without a command. */
@@ -118,27 +121,27 @@ async function restoreOne(target: string, client: ReplicaClient, options: DrillO
   const report = await restore({ ...common(options), ...point, client, target });
   const { plainBytes, fetchedBytes, warnings } = report;
   const databases = drilled(null, report);
-  return { kind: 'database', databases, imageTime: null, plainBytes, fetchedBytes, warnings };
+  return { kind: 'database', databases, imageTime: null, moment: null, plainBytes, fetchedBytes, warnings };
 }
 
 /** Of a restore that wrote something: that is all that a drill does. */
 const drilled = (replicaId: bigint | null, { position, crcOnDisk }: RestoreReport): DrilledDatabase[] =>
   position === null || crcOnDisk === null ? [] : [{ replicaId, position, crcOnDisk }];
 
-/** By chance only databases are restored one by one: a server has no transactions of its own. */
 async function restoreWhole(target: string, options: DrillOptions): Promise<Restored> {
-  const { client, seed } = options;
-  if (seed !== null) {
-    throw new UnrecoverablePointError('a point by chance is one of a single database, and this is a whole server', {
-      hint: 'Name the database with -replica-id N, or leave -random out.',
-    });
-  }
+  const { client, seed, log, signal } = options;
   const clientAt = (prefix: string): ReplicaClient => prefixedClient(client, prefix);
-  const report = await restoreServer({ ...common(options), client, clientAt, target });
+  const attempt = async (moment: Micros | null) => {
+    const point = moment === null ? {} : { point: { kind: 'timestamp', time: moment } as const };
+    return { moment, report: await restoreServer({ ...common(options), ...point, client, clientAt, target }) };
+  };
+  const replicaIds = seed === null ? [] : await listStoredReplicas(client, { signal });
+  const moments = seed === null ? [] : await randomMoments({ client, clientAt, replicaIds, fetch: options, seed, log });
+  const { moment, report } = await firstRecoverable(moments, { attempt, log });
   const { plainBytes, fetchedBytes, image } = report;
   const databases = report.replicas.flatMap((replica) => drilled(replica.replicaId, replica));
   const warnings = [...report.warnings, ...report.replicas.flatMap((replica) => replica.warnings)];
-  return { kind: 'server', databases, imageTime: image?.time ?? null, plainBytes, fetchedBytes, warnings };
+  return { kind: 'server', databases, imageTime: image?.time ?? null, moment, plainBytes, fetchedBytes, warnings };
 }
 
 const common = ({ parallelism, budget, clock, log, signal, progress }: DrillOptions) => ({

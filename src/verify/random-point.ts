@@ -17,7 +17,7 @@ export interface RandomPointOptions {
 }
 
 /** 0 to `below` - 1; the same for the same seed. */
-const draw = (seed: number, below: bigint): bigint => BigInt(`0x${blake3Hex(Buffer.from(`${seed}`))}`) % below;
+export const draw = (seed: number, below: bigint): bigint => BigInt(`0x${blake3Hex(Buffer.from(`${seed}`))}`) % below;
 
 /** The end of a commit of the line that a restore takes. @throws NoBackupError, CorruptionError, and what the client throws */
 export async function chooseRandomPoint({ fetch, seed, log }: RandomPointOptions): Promise<TxOffset> {

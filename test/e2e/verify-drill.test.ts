@@ -10,6 +10,7 @@ import { databaseBesideStore, runBadly, runWell, writeConfig } from '../support/
 import { freePort } from '../support/free-port.ts';
 import { getText, metric } from '../support/http-status.ts';
 import { startProgram } from '../support/program.ts';
+import { copyVector } from '../vectors/vectors.ts';
 
 async function stored() {
   const place = await databaseBesideStore();
@@ -77,6 +78,16 @@ test('drill: proven, by chance, with a command, and nothing is left', async () =
   for (const object of await logObjects(place.store)) await flip(object);
   await runBadly(['drill', '-scratch', scratch, place.url], { code: 14, says: [] });
   expect(await readdir(scratch)).toEqual([]);
+});
+
+test('drill: a whole server at a moment by chance', async () => {
+  await using place = await databaseBesideStore(null);
+  copyVector('server-2.8', place.at('server'));
+  await runWell(['replicate', '-once', place.at('server'), place.url]);
+  const { stdout } = await runWell(['drill', '-random', '-seed', '1', '-json', '-progress', 'none', place.url]);
+  const { outcome, kind, moment, imageTime } = JSON.parse(stdout) as Record<string, string>;
+  expect({ outcome, kind }).toEqual({ outcome: 'proven', kind: 'server' });
+  expect(Date.parse(moment ?? '')).toBeGreaterThanOrEqual(Date.parse(imageTime ?? ''));
 });
 
 test('drill: a signal ends it and its command, and nothing is left; what a kill leaves, the next one removes', async () => {
