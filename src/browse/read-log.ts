@@ -5,6 +5,7 @@
  * Invariants: commits come ascending, each once; what is damaged or gone is said and left out, where another object holds
  * the same commits they are taken from there, and where none does the log ends with a failure after all the rest.
  */
+import { aboutObject } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { mapAhead } from '../core/map-ahead.ts';
 import { type Micros, micros, type TxOffset, txOffset, U64_MAX } from '../core/types.ts';
@@ -208,7 +209,7 @@ class LogReader {
       throw error;
     this.#unusable.set(key, error);
     this.#lost.push(endOf(step));
-    this.#options.log.warn(`${key} cannot be used, and the log goes on without it: ${error.message}`);
+    this.#options.log.warn(`the log goes on without an object that cannot be used: ${aboutObject(key, error)}`);
     this.#runs = this.#findRuns();
   }
 

@@ -38,7 +38,7 @@ export const generationOption = (): Option =>
 export const browseOptions = (json: string): Option[] => [
   configFileOption(),
   new Option('--replica-id <N>', 'Of a server’s backup: this database alone.'),
-  new Option('--parallelism <N>', `Requests at once, 1 to ${PARALLELISM_MAX}.`).default('8'),
+  new Option('--parallelism <N>', `Requests to the store at once, 1 to ${PARALLELISM_MAX}. Default: 8.`).default('8'),
   new Option('--give-up-after <DURATION>', 'Give up after so long without an answer of a store. Default: 30s.').default(
     '30s',
   ),

@@ -36,6 +36,16 @@ export const helpHint = (command: Command): string =>
     ? `\`stdb-replicate ${nameOf(command)} -help\` shows how it is used.`
     : '`stdb-replicate -help` lists the commands.';
 
+/** What other programs for backups call our commands. */
+const ELSEWHERE: ReadonlyMap<string, string> = new Map([
+  ['status', 'databases'],
+  ['backup', 'replicate'],
+  ['recover', 'restore'],
+  ['check', 'verify'],
+  ['wal', 'log'],
+  ['ltx', 'log'],
+]);
+
 function describe(error: CommanderError, command: Command): string {
   const quoted = /'([^']*)'/.exec(error.message)?.[1] ?? '';
   const of = command.parent ? ` for ${nameOf(command)}` : '';
@@ -47,11 +57,15 @@ function describe(error: CommanderError, command: Command): string {
       const nearest = didYouMean(name, known).replace(/mean (.*)\?/, 'mean -$1?');
       return `unknown flag -${name}${of}${nearest}`;
     }
-    case 'commander.unknownCommand':
-      return `unknown command ${JSON.stringify(quoted)}${didYouMean(
-        quoted,
-        command.commands.map((each) => each.name()),
-      )}`;
+    case 'commander.unknownCommand': {
+      const known = command.commands.map((each) => each.name());
+      const elsewhere = ELSEWHERE.get(quoted);
+      return `unknown command ${JSON.stringify(quoted)}${
+        elsewhere !== undefined && known.includes(elsewhere)
+          ? `, did you mean ${elsewhere}?`
+          : didYouMean(quoted, known)
+      }`;
+    }
     case 'commander.optionMissingArgument': {
       const [flag = '', value = ''] = quoted.replace(/^--?/, '-').split(/[ <>]+/);
       return `${flag} needs a value (${flag} ${value})`;
@@ -75,7 +89,7 @@ export function newCommand({ io }: Session, facts: CommandFacts, options: readon
       writeErr: (text) => void io.stderr.write(text),
       outputError: () => undefined,
     })
-    .configureHelp({ formatHelp: (own) => formatHelp(own, facts) })
+    .configureHelp({ formatHelp: (own) => formatHelp(own, facts, io.stdout.columns) })
     .exitOverride((error) => {
       if (error.exitCode === 0 || error.code === 'commander.help') throw error;
       throw new UsageError(describe(error, command), { hint: helpHint(command) });

@@ -115,6 +115,7 @@ describe('a wrong command line', () => {
   const cases: [argv: string[], message: string][] = [
     [['restor'], 'unknown command "restor", did you mean restore?'],
     [['xyzzy'], 'unknown command "xyzzy"'],
+    [['status'], 'unknown command "status", did you mean databases?'],
     [['config', 'chek'], 'unknown command "chek", did you mean check?'],
     [['help', 'restor'], 'unknown command "restor", did you mean restore?'],
     [['restore', '-confg', 'x'], 'unknown flag -confg for restore, did you mean -config?'],
@@ -219,7 +220,7 @@ describe('config', () => {
   ${bad}:1:1: dbs is missing
   ${bad}:1:1: unknown key "leas-ttl", did you mean lease-ttl?
   ${bad}:2:9: memory: 5 has no unit: write 5MiB, for instance
-hint: \`stdb-replicate config schema\` prints what may stand in the file; \`config check\` tries it.
+hint: \`stdb-replicate config reference\` lists every option; replicate.yml.example shows a whole file.
 `);
   });
 

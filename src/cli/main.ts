@@ -31,11 +31,15 @@ function wantsStacks({ io }: Session, argv: readonly string[]): boolean {
   return (flag ?? (at < 0 ? io.env['STDB_REPLICATE_LOG_LEVEL'] : argv[at + 1])) === 'debug';
 }
 
+/** As a flag alone it is what everybody tries first. */
+const asksForVersion = (argv: readonly string[]): boolean =>
+  argv.length === 1 && /^(--?version|-V)$/.test(argv[0] ?? '');
+
 /** Never rejects for what a command did: that is told on stderr. */
 export async function main(io: Io): Promise<number> {
   const session: Session = { io, version: await readVersion(), exitCode: EXIT.ok, flags: {} };
   const program = buildProgram(session);
-  const argv = rewriteArgv(io.argv, flagTableOf(program));
+  const argv = rewriteArgv(asksForVersion(io.argv) ? ['version'] : io.argv, flagTableOf(program));
   try {
     await program.parseAsync(argv, { from: 'user' });
     return session.exitCode;

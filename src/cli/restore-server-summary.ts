@@ -13,8 +13,9 @@ export interface ServerRestoreOutcome extends ServerRestoreReport {
 }
 
 const KEYS =
-  "  keys         a server's signing keys lie outside of its data directory unless it was told otherwise\n" +
-  '               (~/.config/spacetime/id_ecdsa and id_ecdsa.pub): put the same ones in place, or clients must log in anew';
+  "  keys         a server's signing keys lie outside of its data directory, unless\n" +
+  '               it was told otherwise (~/.config/spacetime/id_ecdsa, id_ecdsa.pub):\n' +
+  '               put the same ones in place, or clients must log in anew';
 
 function formatImage({ image }: ServerRestoreOutcome, now: Micros): string {
   if (image === null) return '  image        unknown';

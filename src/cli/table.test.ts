@@ -32,7 +32,9 @@ test('any rows at any width', () => {
       const hidden = COLUMNS.filter((column) => !title.includes(column.title)).map((column) =>
         column.title.toLowerCase(),
       );
-      expect(lines.slice(rows.length)).toEqual(hidden.length === 0 ? [] : [`  (no room for: ${hidden.join(', ')})`]);
+      expect(lines.slice(rows.length)).toEqual(
+        hidden.length === 0 ? [] : [`  (no room for: ${hidden.join(', ')}; -json has them)`],
+      );
     }),
   );
 });

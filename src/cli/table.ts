@@ -40,8 +40,10 @@ export function formatTable(
   const line = (row: readonly string[]): string =>
     `${indent}${shown.map((index) => pad(row[index] ?? '', widths[index] ?? 0, columns[index]?.align)).join(' '.repeat(GAP))}`.trimEnd();
   const lines = [line(columns.map(({ title }) => title)), ...cells.map(line)];
-  const hidden = columns.filter((_, index) => !shown.includes(index)).map(({ title }) => title.toLowerCase());
-  if (hidden.length > 0) lines.push(`${indent}(no room for: ${hidden.join(', ')})`);
+  const hidden = columns
+    .filter((_, index) => !shown.includes(index))
+    .map(({ title }) => title.toLowerCase().replace('(utc)', '(UTC)'));
+  if (hidden.length > 0) lines.push(`${indent}(no room for: ${hidden.join(', ')}; -json has them)`);
   return lines;
 }
 

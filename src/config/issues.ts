@@ -21,12 +21,20 @@ const WANTED: Readonly<Record<string, string>> = {
   boolean: 'true or false',
 };
 
+const SHOWN_MAX = 60;
+
 const scalarText = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
+
+/** A whole file of something else may stand where a mapping should. */
+function shortText(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.length <= SHOWN_MAX ? text : `${text.slice(0, SHOWN_MAX)}…`;
+}
 
 function wrongType(wanted: string, value: unknown): string {
   if (value === undefined) return 'is missing';
   if (value === null) return 'has no value';
-  const shown = typeof value === 'object' ? (Array.isArray(value) ? 'a list' : 'a mapping') : JSON.stringify(value);
+  const shown = typeof value === 'object' ? (Array.isArray(value) ? 'a list' : 'a mapping') : shortText(value);
   const remedy =
     wanted === 'string' && typeof value !== 'object' ? `: put it in quotes, as "${scalarText(value)}"` : '';
   return `must be ${WANTED[wanted] ?? wanted}, not ${shown}${remedy}`;

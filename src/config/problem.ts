@@ -48,7 +48,9 @@ export function configurationError(problems: readonly Problem[], file: string | 
   const message =
     lines.length === 1 ? String(lines[0]) : `${lines.length} problems in the configuration\n  ${lines.join('\n  ')}`;
   return new ConfigurationError(message, {
-    hint: '`stdb-replicate config schema` prints what may stand in the file; `config check` tries it.',
+    hint: problems.every(({ origin }) => origin !== undefined)
+      ? '`stdb-replicate config reference` lists every option.'
+      : '`stdb-replicate config reference` lists every option; replicate.yml.example shows a whole file.',
     facts: { problems: lines.length, ...(file === null ? {} : { file }) },
   });
 }

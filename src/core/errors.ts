@@ -160,6 +160,10 @@ export function systemCode(error: unknown): string | null {
   return typeof code === 'string' ? code : null;
 }
 
+/** What is wrong with an object, with the object's key named once. */
+export const aboutObject = (key: string, { message }: Error): string =>
+  message.includes(key) ? message : `${key}: ${message}`;
+
 /** A LocalFileError for a failed system call, with a hint for the causes that an operator can mend. */
 export function localFileError(action: string, path: string, cause: unknown): LocalFileError {
   const code = systemCode(cause);
@@ -172,7 +176,9 @@ export function localFileError(action: string, path: string, cause: unknown): Lo
           ? 'Raise the limit of open files.'
           : code === 'EROFS'
             ? 'The file system is read-only: choose another place, or mount it writable.'
-            : undefined;
+            : code === 'ENOTDIR'
+              ? 'A part of this path is a file, not a directory: check its spelling.'
+              : undefined;
   return new LocalFileError(`cannot ${action} ${path}: ${errorMessage(cause)}`, {
     cause,
     facts: { path, ...(code === null ? {} : { systemCode: code }) },

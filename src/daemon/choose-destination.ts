@@ -94,7 +94,7 @@ export async function rankDestinations(
   const reach = [...facts.databases].map(([name, { end }]) =>
     name === ONE_DATABASE ? `${end.tx}` : `replica ${name}: ${end.tx}`,
   );
-  options.log.info('restoring from the destination that reaches furthest', { url: client.url, tx: reach.join(', ') });
+  options.log.info('taking the destination that reaches furthest', { url: client.url, tx: reach.join(', ') });
   return { furthest, others: asked.filter((one) => one !== furthest) };
 }
 

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { localFileError } from '../core/errors.ts';
+import { ConfigurationError, localFileError, systemCode } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { isProvenDead, type ProcessIdentity, readProcessIdentity } from '../core/process-identity.ts';
 
@@ -59,6 +59,12 @@ async function removeLeftovers(
   try {
     names = await readdir(scratch);
   } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') {
+      throw new ConfigurationError(`the scratch directory ${scratch} does not exist, or is not a directory`, {
+        hint: 'Make it, or name another one with -scratch, or `drill.scratch` in the configuration.',
+        cause: error,
+      });
+    }
     throw localFileError('read', scratch, error);
   }
   for (const name of names.filter((one) => NAME.test(one))) {

@@ -93,7 +93,9 @@ function parseS3Url(url: string, parsed: URL): S3ReplicaUrl {
     throw bad(
       url,
       `${JSON.stringify(bucket)} is no bucket name`,
-      'A port belongs to ?endpoint=…, not after the bucket.',
+      bucket.includes(':')
+        ? 'A port belongs to ?endpoint=…, not after the bucket.'
+        : 'It has 3 to 63 lower-case letters, digits, hyphens and dots: write s3://bucket/prefix.',
     );
   }
   const prefix = decode(url, parsed.pathname).replace(/^\/+|\/+$/g, '');

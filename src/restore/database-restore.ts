@@ -4,7 +4,7 @@
  *
  * Invariant: every plan ends at the point of the first one, on the line of the first one.
  */
-import { assert, CorruptionError, errorMessage, primaryError } from '../core/errors.ts';
+import { aboutObject, assert, CorruptionError, errorMessage, primaryError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { TimedPosition } from '../core/status.ts';
 import { formatTimestamp } from '../layout/time.ts';
@@ -232,7 +232,7 @@ export class DatabaseRestore {
   #noteUnusable(key: string, reason: Error): void {
     this.#unusable.set(key, reason);
     if (reason instanceof ObjectNotFoundError) this.#gone += 1;
-    this.warn(`${key} cannot be used, and the restore goes on without it: ${reason.message}.`);
+    this.warn(`The restore goes on without an object that cannot be used: ${aboutObject(key, reason)}.`);
   }
 
   #warnAbandoned({ abandoned, target }: RestorePlan): void {

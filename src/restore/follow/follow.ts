@@ -7,7 +7,7 @@
  */
 import type { ByteBudget } from '../../core/byte-budget.ts';
 import type { Clock } from '../../core/clock.ts';
-import { ReplicateError } from '../../core/errors.ts';
+import { aboutObject, ReplicateError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import type { StandbyStatus } from '../../core/status.ts';
 import { formatPosition, micros } from '../../core/types.ts';
@@ -251,7 +251,7 @@ class Following {
       }
       if (!(error instanceof UnusableObject)) throw error;
       this.#options.log.warn(
-        `${error.key} cannot be used, and the standby goes on without it: ${error.reason.message}.`,
+        `the standby goes on without an object that cannot be used: ${aboutObject(error.key, error.reason)}`,
       );
       this.#watch.forget(error.key, error.reason);
     }
