@@ -78,7 +78,8 @@ export function walkLine(parts: readonly LinePart[], options: WalkLineOptions): 
       steps.push({ object, from: isFirst ? from : null, cut });
     }
     begun = true;
-    if (from === undefined) unreached.push(...(walk ? walk.unreached : objects));
+    // One by one: hundreds of thousands are too many for the arguments of one call.
+    if (from === undefined) for (const object of walk ? walk.unreached : objects) unreached.push(object);
     end = joinEnds(end, walk?.end ?? null);
     if (until !== undefined && walk?.reached !== 'until') {
       const after = walk?.end ? { tx: walk.end.tx, crc: walk.end.crc } : null;

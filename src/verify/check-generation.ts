@@ -5,7 +5,7 @@
  * branched off at a commit that was proven to be stored.
  */
 import { CorruptionError } from '../core/errors.ts';
-import { formatPosition, type Position, samePosition, txOffset } from '../core/types.ts';
+import { formatPosition, type Position, samePosition, type TxOffset, txOffset } from '../core/types.ts';
 import type { GenerationDocument } from '../layout/generation-document.ts';
 import type { LogObject } from '../layout/keys.ts';
 import { generationStart, type WalkStart, walkGeneration } from '../layout/walk.ts';
@@ -59,39 +59,45 @@ export function checkGeneration(options: CheckGenerationOptions): CheckedGenerat
   }
 }
 
-/** Walks on behind each hole, so that one hides no other. @throws CorruptionError for two histories */
+type NextStart = Extract<WalkStart, { readonly next: TxOffset }>;
+
+/**
+ * Walks on behind each hole, so that one hides no other. Each walk is given only what it might reach: a log that has lost
+ * many of its objects would otherwise be walked whole for each of them.
+ *
+ * @throws CorruptionError for two histories
+ */
 function walkStretches(
   objects: readonly LogObject[],
-  start: WalkStart | null,
+  start: NextStart | null,
 ): { stretches: Stretch[]; unreachable: readonly LogObject[] } {
   const stretches: Stretch[] = [];
   const unreachable: LogObject[] = [];
-  let rest: readonly LogObject[] = objects;
-  for (let from = start ?? startOfNext(rest, -1n); from !== null; ) {
-    const walk = walkGeneration(rest, from);
-    const end = walk.end;
+  const all = objects.toSorted((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0));
+  let at = 0;
+  let near: LogObject[] = [];
+  for (let from = start ?? startAt(all[0]); from !== null; from = startAt(near[0] ?? all[at])) {
+    let furthest = near.reduce<bigint>((most, { last }) => (last > most ? last : most), from.next - 1n);
+    for (let next = all[at]; next !== undefined && next.first <= furthest + 1n; next = all[at]) {
+      near.push(next);
+      if (next.last > furthest) furthest = next.last;
+      at += 1;
+    }
+    const { end, unreached } = walkGeneration(near, from);
     if (end !== null) {
-      const reached = new Set(walk.unreached);
-      const own = rest.filter((object) => !reached.has(object)).sort((a, b) => (a.first < b.first ? -1 : 1));
+      const left = new Set(unreached);
+      const own = near.filter((object) => !left.has(object));
       stretches.push({ start: from, objects: own, end: { tx: end.tx, crc: end.crc } });
     }
-    const reach = end?.tx ?? ('next' in from ? from.next - 1n : -1n);
-    rest = walk.unreached;
-    unreachable.push(...rest.filter(({ first }) => first <= reach));
-    rest = rest.filter(({ first }) => first > reach);
-    from = startOfNext(rest, reach);
+    const reach = end?.tx ?? from.next - 1n;
+    for (const object of unreached) if (object.first <= reach) unreachable.push(object);
+    near = unreached.filter(({ first }) => first > reach);
   }
   return { stretches, unreachable };
 }
 
-function startOfNext(objects: readonly LogObject[], reach: bigint): WalkStart | null {
-  let next: LogObject | null = null;
-  for (const object of objects) {
-    if (object.first <= reach) continue;
-    if (next === null || object.first < next.first) next = object;
-  }
-  return next && { next: next.first, prev: next.prev };
-}
+const startAt = (object: LogObject | undefined): NextStart | null =>
+  object === undefined ? null : { next: object.first, prev: object.prev };
 
 function beginningFindings(
   { document, objects, hasSnapshot }: CheckGenerationOptions,

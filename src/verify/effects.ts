@@ -18,6 +18,8 @@ export class Effects {
   readonly #head: GenerationName | null;
   readonly #headLine: ReadonlySet<GenerationName>;
   #told = 0;
+  /** By generation and end: each walks a line, and all holes of a generation have one effect. */
+  readonly #ofHoles = new Map<string, string>();
 
   constructor(view: StoreView, manifests: ReadonlyMap<string, ManifestFacts>) {
     this.#view = view;
@@ -36,6 +38,13 @@ export class Effects {
 
   /** Of commits that are not there, up to `until` where somebody knows how far the log was stored. */
   ofHoles(generation: GenerationName, until: bigint | null): string {
+    const name = `${generation} ${until}`;
+    const known = this.#ofHoles.get(name) ?? this.#describeHoles(generation, until);
+    this.#ofHoles.set(name, known);
+    return known;
+  }
+
+  #describeHoles(generation: GenerationName, until: bigint | null): string {
     const common = this.#common(generation);
     let ranges: readonly RecoverableRange[];
     try {

@@ -56,8 +56,12 @@ export async function verifyDatabase(options: VerifyDatabaseOptions): Promise<Ve
   const view = await readView({ ...fetch, ...options });
   const read = await readManifests({ view, fetch, withCommits: deep !== null });
   const effects = new Effects(view, read.facts);
-  const findings: Finding[] = [...view.findings, ...checkChain({ view, effects })];
-  findings.push(...checkManifests(read, { view, effects }));
+  // Never as the arguments of one call: a store may have lost a hundred thousand objects.
+  let findings: readonly Finding[] = [
+    ...view.findings,
+    ...checkChain({ view, effects }),
+    ...checkManifests(read, { view, effects }),
+  ];
   const logObjects = [...view.listing.logObjects.values()].flat();
   const objects = deep ? logObjects.filter(({ key }) => isInSample(key, deep)) : [];
   const packs = new Map(deep ? [...view.listing.packs].filter(([hash]) => isInSample(packKey(hash), deep)) : []);
@@ -72,10 +76,11 @@ export async function verifyDatabase(options: VerifyDatabaseOptions): Promise<Ve
   };
   if (deep !== null) {
     const common = { effects, fetch, atOnce: Math.min(AT_ONCE_MAX, fetch.parallelism) };
-    findings.push(
+    findings = [
+      ...findings,
       ...(await checkLogObjects({ ...common, view, objects, manifests: read.facts, onObject: onRead })),
       ...(await checkPacks({ ...common, manifests: read.manifests, packs, onPack: onRead })),
-    );
+    ];
   }
   const manifests = [...view.listing.manifests.values()].flat();
   return {

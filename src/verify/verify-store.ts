@@ -131,12 +131,12 @@ async function verifyServer(
     client: options.clientAt(prefix),
   });
   const images = await checkImages({ ...options, fetch: at(SERVER_PREFIX) });
-  findings.push(...images.findings.map((finding) => below(SERVER_PREFIX, finding)));
+  for (const finding of images.findings) findings.push(below(SERVER_PREFIX, finding));
   const databases: VerifiedReplica[] = [];
   for (const replicaId of root.replicas) {
     const prefix = replicaPrefix(replicaId);
     const verified = await verifyDatabase({ ...options, fetch: at(prefix) });
-    findings.push(...verified.findings.map((finding) => below(prefix, finding)));
+    for (const finding of verified.findings) findings.push(below(prefix, finding));
     databases.push({ ...verified, replicaId });
   }
   for (const replicaId of images.replicas) {
