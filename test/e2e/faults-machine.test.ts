@@ -7,7 +7,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { chmod, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, describe, expect } from 'vitest';
+import { describe, expect } from 'vitest';
 import { compareRestored } from '../support/compare-restored.ts';
 import {
   type DatabaseBesideStore,
@@ -15,20 +15,14 @@ import {
   runWell,
   writeConfig,
 } from '../support/database-beside-store.ts';
+import { type FaultyStore, faultyS3 } from '../support/faulty-s3.ts';
 import { GrowingDatabase } from '../support/growing-database.ts';
 import { testNeeding } from '../support/named-skip.ts';
 import { PROGRAM, type RunningProgram, runProgram, startProgram } from '../support/program.ts';
 import { type RecordedDatabase, readDatabase } from '../support/recorded-database.ts';
-import { s3Credentials, s3Url } from '../support/s3-place.ts';
-import { isServer, s3Server } from '../support/s3-server.ts';
 import { vectorDirectory } from '../vectors/vectors.ts';
 
-const found = await s3Server();
-const bucketAsDirectory = isServer(found) ? found.directory : null;
-
-afterAll(async () => {
-  if (isServer(found)) await found.stop();
-});
+const s3 = await faultyS3();
 
 const NOBODY = 65_534;
 const otherUser = process.getuid?.() === 0 ? { uid: NOBODY } : {};
@@ -41,14 +35,14 @@ async function whyNotAsNobody(): Promise<string | null> {
 
 const hasPrlimit = spawnSync('prlimit', ['--version']).status === 0;
 const always = testNeeding({ missing: null });
-const needsPrlimit = testNeeding({ missing: hasPrlimit ? null : 'there is no prlimit(1) here' });
-const needsUser = testNeeding({ missing: await whyNotAsNobody() });
-const needsBucket = testNeeding({
-  missing: bucketAsDirectory === null ? 'no S3 server whose buckets are directories here' : null,
-});
+const needsPrlimit = s3.testNeeding(hasPrlimit ? null : 'there is no prlimit(1) here');
+const needsUser = s3.testNeeding(await whyNotAsNobody());
+const needsBucket = s3.testNeeding(s3.directory === null ? 'no S3 server whose buckets are directories here' : null);
 
 interface Scene extends AsyncDisposable {
   readonly place: DatabaseBesideStore;
+  /** Null: a `file:` store. */
+  readonly store: FaultyStore | null;
   readonly growing: GrowingDatabase;
   readonly program: RunningProgram;
   hasStored(tx: bigint): Promise<void>;
@@ -56,15 +50,17 @@ interface Scene extends AsyncDisposable {
 }
 
 interface SceneOptions {
-  readonly url?: string;
-  readonly env?: Record<string, string>;
+  /** Default: S3, over a bad line. */
+  readonly scheme?: 'file';
   readonly uid?: number;
 }
 
 /** A service that has stored a third of a database. */
-async function openScene({ url, env = {}, ...user }: SceneOptions = {}): Promise<Scene> {
-  const place = await databaseBesideStore(null);
-  const destination = url ?? place.url;
+async function openScene({ scheme, ...user }: SceneOptions = {}): Promise<Scene> {
+  const disposables = new AsyncDisposableStack();
+  const place = disposables.use(await databaseBesideStore(null));
+  const store = scheme === 'file' ? null : disposables.use(await s3.open());
+  const { url: destination, env } = store ?? { url: place.url, env: {} };
   const recorded: RecordedDatabase = await readDatabase(vectorDirectory('v2-small'));
   const growing = new GrowingDatabase(place.database, recorded);
   await growing.create();
@@ -73,7 +69,7 @@ async function openScene({ url, env = {}, ...user }: SceneOptions = {}): Promise
   const more = ['owner: game-0', 'levels:', '  - interval: 100ms'];
   const config = await writeConfig(place.at('c.yml'), { ...place, url: destination, more });
   const args = ['replicate', '-log-level', 'debug', '-log-format', 'json', '-config', config];
-  const program = startProgram(args, { env, ...user });
+  const program = disposables.use(startProgram(args, { env, ...user }));
   const stored = (tx: bigint): boolean =>
     [...program.stderr.matchAll(/"key":"[^"]*-(\d{20})\.[^"]*\.zst"[^\n]*"msg":"stored"/g)].some(
       ([, last]) => BigInt(last ?? 0) >= tx,
@@ -82,6 +78,7 @@ async function openScene({ url, env = {}, ...user }: SceneOptions = {}): Promise
   await hasStored(growing.lastTx);
   return {
     place,
+    store,
     growing,
     program,
     hasStored,
@@ -94,10 +91,7 @@ async function openScene({ url, env = {}, ...user }: SceneOptions = {}): Promise
       await runWell(['restore', '-o', place.restored, destination], { env });
       expect((await compareRestored({ ...recorded, snapshots: [] }, place.restored)).differences).toEqual([]);
     },
-    async [Symbol.asyncDispose]() {
-      await program[Symbol.asyncDispose]();
-      await place[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: () => disposables.disposeAsync(),
   };
 }
 
@@ -105,7 +99,7 @@ async function writeSome({ growing }: Scene, commits = 30): Promise<void> {
   for (let written = 0; written < commits && !growing.isComplete; written += 1) await growing.writeCommit();
 }
 
-describe('while the service runs', () => {
+describe.concurrent('while the service runs', () => {
   needsPrlimit('it may open no more files', async () => {
     await using scene = await openScene();
     const limit = (files: string): void => {
@@ -133,7 +127,7 @@ describe('while the service runs', () => {
     await scene.finish();
   });
 
-  always('a pipe and a directory have the names of segments', async () => {
+  s3.test('a pipe and a directory have the names of segments', async () => {
     await using scene = await openScene();
     const clog = join(scene.place.database, 'clog');
     const pipe = join(clog, '00000000000000000900.stdb.log');
@@ -148,7 +142,7 @@ describe('while the service runs', () => {
   });
 
   always('the directory of a file: store is gone, empty, and there again', async () => {
-    await using scene = await openScene();
+    await using scene = await openScene({ scheme: 'file' });
     const { store } = scene.place;
     await rename(store, `${store}-away`);
     await writeSome(scene);
@@ -164,14 +158,14 @@ describe('while the service runs', () => {
   });
 
   needsBucket('the bucket is gone, and there again', async () => {
-    if (!isServer(found) || bucketAsDirectory === null) throw new Error('no server');
-    const bucket = await found.makeBucket();
-    await using scene = await openScene({ url: s3Url(found, bucket), env: s3Credentials(found) });
-    const directory = join(bucketAsDirectory, bucket);
-    await rename(directory, join(bucketAsDirectory, '..', bucket));
+    await using scene = await openScene();
+    const bucket = scene.store?.bucket ?? '';
+    const buckets = s3.directory ?? '';
+    const directory = join(buckets, bucket);
+    await rename(directory, join(buckets, '..', bucket));
     await writeSome(scene);
     await scene.program.says(/"level":"error".*NoSuchBucket/);
-    await rename(join(bucketAsDirectory, '..', bucket), directory);
+    await rename(join(buckets, '..', bucket), directory);
     await scene.hasStored(scene.growing.lastTx);
     await scene.finish();
   });

@@ -30,6 +30,7 @@ export interface FaultyStoreOptions {
 
 /** A bucket of its own behind a proxy of its own. */
 export interface FaultyStore extends AsyncDisposable {
+  readonly bucket: string;
   readonly proxy: TcpProxy;
   /** Through the proxy. */
   readonly url: string;
@@ -44,9 +45,15 @@ export interface FaultyStore extends AsyncDisposable {
   asFiles(): Promise<string>;
 }
 
+type NamedTest = ReturnType<typeof testNeeding>;
+
 export interface FaultyS3 {
   /** Needs the server. */
-  readonly test: (name: string, body: () => Promise<void> | void, timeoutMs?: number) => void;
+  readonly test: NamedTest;
+  /** Needs the server, and something else: null where that is there. */
+  readonly testNeeding: (missing: string | null) => NamedTest;
+  /** Of its buckets as plain files, where it keeps them so and here. */
+  readonly directory: string | null;
   /** @throws where there is no server */
   readonly server: () => S3Server;
   open(options?: FaultyStoreOptions): Promise<FaultyStore>;
@@ -66,9 +73,20 @@ export async function faultyS3(): Promise<FaultyS3> {
     if (!isServer(found)) throw new Error(found.skip);
     return found;
   };
-  const test = testNeeding({ missing: isServer(found) ? null : found.skip, requiredBy: 'STDB_TEST_REQUIRE_S3' });
+  const needing =
+    (missing: string | null): NamedTest =>
+    (name, body, timeoutMs = TEST_MS_MAX) =>
+      missing === null
+        ? testNeeding({ missing: isServer(found) ? null : found.skip, requiredBy: 'STDB_TEST_REQUIRE_S3' })(
+            name,
+            body,
+            timeoutMs,
+          )
+        : testNeeding({ missing })(name, body, timeoutMs);
   return {
-    test: (name, body, timeoutMs = TEST_MS_MAX) => test(name, body, timeoutMs),
+    test: needing(null),
+    testNeeding: needing,
+    directory: isServer(found) ? found.directory : null,
     server,
     async open(options = {}) {
       const mode: ProxyMode = options.mode ?? { kind: 'faults', fateOf: mildFaults(random) };
@@ -101,6 +119,7 @@ async function openStore(
       credentials: { accessKeyId: server.accessKeyId, secretAccessKey: server.secretAccessKey },
     });
   return {
+    bucket,
     proxy,
     url: s3Url({ ...server, endpoint: proxy.endpoint }, bucket),
     directUrl: s3Url(server, bucket),
