@@ -47,7 +47,7 @@ export async function readPlace(place: PackPlace, fetch: FetchOptions): Promise<
 }
 
 /** Left free for the manifest, a part of which is held while its objects are fetched. */
-const KEPT_FREE = 1024 * 1024;
+export const KEPT_FREE_BYTES = 1024 * 1024;
 
 /** @throws ConfigurationError when an object and its plain bytes are more than the budget ever gives */
 export function checkFits(
@@ -55,7 +55,7 @@ export function checkFits(
   { key, fetch }: { readonly key: string; readonly fetch: FetchOptions },
 ): void {
   const { bytesMax } = fetch.budget;
-  if (length + plainLength <= bytesMax - KEPT_FREE) return;
+  if (length + plainLength <= bytesMax - KEPT_FREE_BYTES) return;
   throw new ConfigurationError(
     `an object of the snapshot in ${key} needs ${formatBytes(length + plainLength)} of memory, ` +
       `more than the budget of ${formatBytes(bytesMax)}`,

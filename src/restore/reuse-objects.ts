@@ -8,6 +8,7 @@ import { checkObject } from '../spacetimedb/page.ts';
 import type { ObjectKind } from '../spacetimedb/snapshot-file.ts';
 import { concurrently } from './concurrently.ts';
 import type { FetchOptions } from './fetch-parts.ts';
+import { KEPT_FREE_BYTES } from './read-snapshot.ts';
 
 const READ_PARALLELISM = 4;
 
@@ -53,7 +54,8 @@ async function isObject(path: string, hash: string, { wanted, fetch }: ReuseObje
   if (kind === undefined) return false;
   await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   const { size } = await file.stat();
-  if (size > budget.bytesMax) return false;
+  // While a part of the manifest is held, so much is never granted: to wait for it would be to wait for ever.
+  if (size > budget.bytesMax - KEPT_FREE_BYTES) return false;
   using _share = await budget.take(size, { signal });
   try {
     checkObject({ kind, hash, bytes: await file.readFile() });
