@@ -1,7 +1,10 @@
 // Invariant: a lease is taken from a process that may live only after it stood still for its whole ttl, by our own clock.
-import { expect, test } from 'vitest';
+import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { describe, expect, test } from 'vitest';
 import { HeadScene } from '../../test/support/head-scene.ts';
 import { LeaseHeldError } from '../core/errors.ts';
+import { type ProcessIdentity, readProcessIdentity } from '../core/process-identity.ts';
 import { readHead, type StoredHead } from './head-lease-read.ts';
 import { type LeaseWaitOptions, waitForLease } from './lease-wait.ts';
 
@@ -113,4 +116,36 @@ test.each([false, true])('a holder that dies meanwhile is not waited for (standb
   };
   expect(await wait({ standby, isProvenDead })).toBeNull();
   expect(scene.clock.monotonic()).toBe((3 * TTL_MS) / (standby ? 4 : 6));
+});
+
+describe('a holder that is seen to run on this machine', () => {
+  /** Who a process of ours is, as it would write it itself. */
+  async function identityOf(pid: number): Promise<ProcessIdentity> {
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+    const startTime = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+    return { ...(await readProcessIdentity()), pid, startTime };
+  }
+
+  test('is not replaced by a single pass, which ends at once; a service waits for its whole ttl', async () => {
+    const holder = spawn(process.execPath, ['-e', 'setInterval(() => undefined, 1e6)'], { stdio: 'ignore' });
+    try {
+      const { scene, wait, held } = await waiting();
+      const identity = await identityOf(holder.pid ?? 0);
+      const writer = { process: await readProcessIdentity() };
+      const { document } = held;
+      const alive = { ...held, document: { ...document, process: identity } };
+      const { client, clock, log } = scene;
+      const error = await waitForLease({ client, clock, log, writer, once: true }, alive).catch(
+        (thrown: unknown) => thrown,
+      );
+      expect(error).toBeInstanceOf(LeaseHeldError);
+      expect(error).toMatchObject({ hint: expect.stringContaining('stop it first') as string });
+      expect(scene.clock.monotonic()).toBe(0);
+      expect(await waitForLease({ client, clock, log, writer }, alive)).toBe(held.version);
+      expect(scene.said('info')).toEqual([expect.stringContaining('runs on this machine')]);
+      expect(await wait({ once: true, writer })).toBe(held.version);
+    } finally {
+      holder.kill('SIGKILL');
+    }
+  });
 });

@@ -32,6 +32,8 @@ export interface StartOptions extends TakeHeadOptions, LocalPlace {
   readonly takeover?: boolean;
   /** Whether to wait for a lease of our owner for as long as it is held. */
   readonly standby?: boolean;
+  /** Whether this is a single pass, which waits for no process that is seen to run on this machine. */
+  readonly once?: boolean;
   /** Whether a process is proven to have ended. Default: by this machine's /proc. */
   readonly isProvenDead?: (process: ProcessIdentity) => Promise<boolean>;
   /** What the episode before has learnt. */

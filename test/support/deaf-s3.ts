@@ -124,7 +124,9 @@ export async function findRclone(): Promise<{ readonly path: string } | { readon
   if (!path) return { missing: 'rclone is neither on PATH nor named by STDB_TEST_RCLONE' };
   const { spawnSync } = await import('node:child_process');
   const { stdout } = spawnSync(path, ['serve', '--help'], { encoding: 'utf8' });
-  return /^ +s3 /m.test(stdout) ? { path } : { missing: `${path} is too old to serve s3: STDB_TEST_RCLONE names a newer one` };
+  return /^ +s3 /m.test(stdout)
+    ? { path }
+    : { missing: `${path} is too old to serve s3: STDB_TEST_RCLONE names a newer one` };
 }
 
 export async function rcloneS3(path: string): Promise<DeafStore> {

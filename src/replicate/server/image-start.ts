@@ -35,6 +35,8 @@ export interface ImageStartOptions {
   readonly takeover: boolean;
   /** Wait for the lease for as long as it is held. */
   readonly standby: boolean;
+  /** A single pass, which waits for no process that is seen to run on this machine. */
+  readonly once: boolean;
   readonly clock: Clock;
   readonly log: Log;
   /** Told once the store has answered. */
