@@ -21,13 +21,13 @@ const rangeText = ({ first, to }: RecoverableRange): string => {
   return first === to.tx ? `${first}${when}` : `${first} to ${to.tx}${when}`;
 };
 
-function databaseText({ replicaId, recoverable, isEmpty }: VerifiedReplica): string {
+function databaseText({ replicaId, recoverable, isEmpty }: VerifiedReplica, known: string): string {
   const name = replicaId === null ? 'recoverable' : `replica ${replicaId}`;
   const ranges =
     recoverable === null || recoverable.length === 0
       ? 'nothing'
       : `transactions ${recoverable.map(rangeText).join(', ')}`;
-  return `  ${name.padEnd(11)}  ${isEmpty ? 'nothing is stored yet' : `${ranges}, by names`}`;
+  return `  ${name.padEnd(11)}  ${isEmpty ? 'nothing is stored yet' : `${ranges}, ${known}`}`;
 }
 
 function totals(result: VerifiedWithTime): { objects: number; bytes: number; objectsRead: number; bytesRead: number } {
@@ -42,8 +42,8 @@ function totals(result: VerifiedWithTime): { objects: number; bytes: number; obj
   return sum;
 }
 
-/** Lines for people, without a newline at the end. */
-export function formatVerified({ source, result }: VerifiedDestination): string {
+/** @param deep whether every byte was read. @returns lines for people, without a newline at the end */
+export function formatVerified({ source, result }: VerifiedDestination, { deep }: { readonly deep: boolean }): string {
   if (result instanceof Error) return `${source}\n  could not be checked: ${result.message}`;
   const { findings, databases, durationMs } = result;
   const damage = findings.filter(({ severity }) => severity === 'damage').length;
@@ -56,7 +56,7 @@ export function formatVerified({ source, result }: VerifiedDestination): string 
   return [
     source,
     `  checked      ${counted(objects, 'object')}, ${humanBytes(bytes)}: ${read} in ${humanDuration(durationMs)}`,
-    ...databases.map(databaseText),
+    ...databases.map((database) => databaseText(database, deep && damage === 0 ? 'every byte read' : 'by names')),
     ...shown,
     ...(more > 0 ? [`  … and ${counted(more, 'finding')} more: -json shows all`] : []),
     damage === 0

@@ -128,7 +128,11 @@ export function verifyCommand(session: Session): Command {
     // A single destination that cannot be asked is the command's own failure, with its hint.
     if (verified.length === 1 && only?.result instanceof Error) throw only.result;
     if (flags.json) await writeJson(io.stdout, { destinations: verified.map(verifiedDocument) });
-    else await writeText(io.stdout, `${verified.map(formatVerified).join('\n\n')}\n`);
+    else
+      await writeText(
+        io.stdout,
+        `${verified.map((one) => formatVerified(one, { deep: sample.percent === 100 })).join('\n\n')}\n`,
+      );
     return exitCodeOfVerify(verified);
   });
 }

@@ -33,6 +33,19 @@ test('pretty: one line, facts as name=value, aligned', () => {
   ]);
 });
 
+test('pretty: what the message says already is not said twice; what is short, or no text, is', () => {
+  const { log, lines } = open({ format: 'pretty', color: false });
+  const url = 'file:///backup/game-0';
+  log.warn(`/stdb/1 → ${url} stopped after 5`, {
+    url,
+    service: `/stdb/1 → ${url}`,
+    path: '/stdb',
+    tx: 5n,
+    other: url + '1',
+  });
+  expect(lines).toEqual([`07:40:10.123Z WARN:  /stdb/1 → ${url} stopped after 5  path=/stdb  tx=5  other=${url}1\n`]);
+});
+
 test('pretty: names from outside cannot steer the terminal', () => {
   const { log, lines } = open({ format: 'pretty', color: false });
   log.info('a\u001b[2Jb\nc', { key: 'x\u001b[31m\u009b' });

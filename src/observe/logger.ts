@@ -28,6 +28,8 @@ export interface Logger extends Log {
 
 const EVENTS_MAX = 500;
 
+const TOLD_LENGTH_MIN = 6;
+
 /** The longest name of a level. */
 const LEVEL_WIDTH = 5;
 
@@ -55,10 +57,15 @@ function stacksIn(value: unknown): string[] {
   return [...own, ...Object.values(value).flatMap(stacksIn)];
 }
 
+/** Text that a person has read in the message already: a path, a URL, a generation. Short ones may be there by chance. */
+const isTold = (message: string, value: unknown): boolean =>
+  typeof value === 'string' && value.length >= TOLD_LENGTH_MIN && message.includes(value);
+
 function formatMessage(line: Record<string, unknown>): string {
   const facts = Object.entries(line).filter(([name]) => !OWN_FIELDS.has(name));
-  const message = typeof line['msg'] === 'string' ? escapeControls(line['msg']) : '';
-  const head = [message, ...facts.map(([name, value]) => formatFact(name, value))].join('  ');
+  const text = typeof line['msg'] === 'string' ? line['msg'] : '';
+  const untold = facts.filter(([, value]) => !isTold(text, value));
+  const head = [escapeControls(text), ...untold.map(([name, value]) => formatFact(name, value))].join('  ');
   return [head, ...facts.flatMap(([, value]) => stacksIn(value))].join('\n');
 }
 

@@ -104,9 +104,9 @@ export class Patience {
     const failures = backoff.failures;
     this.#voice.failed(error as ReplicateError, {
       what,
-      failingMs: now - failingSinceMs,
+      failingMs: Math.round(now - failingSinceMs),
       failures,
-      delayMs,
+      delayMs: Math.round(delayMs),
       refused,
     });
     const silent = !refused && !(error instanceof UnavailableError && error.answered);
