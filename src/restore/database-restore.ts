@@ -71,6 +71,8 @@ export class DatabaseRestore {
     this.#goal = { generation: plan.generation, target: plan.target };
     // Who asks for a point knows that there is more.
     if (point === undefined) this.#warnAbandoned(plan);
+    const isToEnd = point === undefined || (point.kind === 'timestamp' && this.#point?.next === null);
+    if (isToEnd) this.#warnBeyond(plan);
     return plan;
   }
 
@@ -233,6 +235,17 @@ export class DatabaseRestore {
     this.#unusable.set(key, reason);
     if (reason instanceof ObjectNotFoundError) this.#gone += 1;
     this.warn(`The restore goes on without an object that cannot be used: ${aboutObject(key, reason)}.`);
+  }
+
+  /** A crash leaves such objects, and so does the loss of one: names do not tell which it was. */
+  #warnBeyond({ beyond, generation, target: { tx } }: RestorePlan): void {
+    if (beyond === null) return;
+    const { objects, last } = beyond;
+    this.warn(
+      `${objects === 1 ? 'One log object' : `${objects} log objects`} of generation ${generation}, up to transaction ${last}, ` +
+        `cannot be used: what follows transaction ${tx} is not stored. That is so while they are being uploaded and after ` +
+        'a crash; otherwise something was removed from the store.',
+    );
   }
 
   #warnAbandoned({ abandoned, target }: RestorePlan): void {

@@ -96,4 +96,6 @@ export interface RestorePlan {
   /** The least that will be written. */
   readonly plainBytesMin: number;
   readonly abandoned: readonly AbandonedLine[];
+  /** Objects of the line's last generation that begin behind the target; null where there is none. */
+  readonly beyond: { readonly objects: number; readonly last: TxOffset } | null;
 }

@@ -117,8 +117,25 @@ function planned(
     plainBytesMin: logBytes + snapshotPlain,
     // What comes later in the restored line itself is not abandoned by it.
     abandoned: findAbandonedLines(view, log.end, { own: generation }),
+    beyond: findBeyond(view, generation, target ?? log.end),
   };
   return { kind: 'plan', plan };
+}
+
+/** Of a line that is restored to its end nothing leads to these: what comes before them is missing, or under way. */
+function findBeyond(
+  { listing }: PlanInput['view'],
+  generation: GenerationName,
+  { tx }: Position,
+): RestorePlan['beyond'] {
+  let objects = 0;
+  let furthest = tx;
+  for (const { first, last } of listing.logObjects.get(generation) ?? []) {
+    if (first <= tx) continue;
+    objects += 1;
+    if (last > furthest) furthest = last;
+  }
+  return objects === 0 ? null : { objects, last: furthest };
 }
 
 function noPlanError(input: PlanInput, generation: GenerationName, refused: readonly NoLog[]): Error {

@@ -38,6 +38,22 @@ describe('damage', () => {
     await scene.expectNothing();
   });
 
+  test.each([undefined, { kind: 'timestamp', time: 4_000_000_000_000_000n as never } as const])(
+    'behind the position that the head tells, what lies behind a hole is said aloud (%o)',
+    async (point) => {
+      const common = { client: scene.client, replicaDir: SMALL, snapshots: [] };
+      const store = await buildSimpleStore({ ...common, commitsPerObject: 10 });
+      const { builder, commits, generation, logKeys } = store;
+      expect((await scene.run({ point, dryRun: true })).warnings).toEqual([]);
+      await builder.putHead(generation, commits[4] ?? null);
+      await scene.client.delete([logKeys[3] ?? '']);
+      const { warnings, position } = await scene.run({ point, dryRun: true });
+      expect(position?.tx).toBeLessThan(commits.at(-1)?.last ?? 0n);
+      expect(warnings.join()).toContain(`up to transaction ${commits.at(-1)?.last}`);
+      expect(warnings.join()).toContain(`what follows transaction ${position?.tx} is not stored`);
+    },
+  );
+
   test('a snapshot that misses a pack, or has a bad one, gives way to the next older, loudly', async () => {
     const { commits } = await buildSimpleStore({ client: scene.client, replicaDir: SMALL, snapshots: [1n] });
     const before = new Set(scene.client.store.keys());
