@@ -9,6 +9,7 @@ import { testNeeding } from '../support/named-skip.ts';
 import { OutageScene } from '../support/outage-scene.ts';
 import { httpAnswer, s3ErrorAnswer } from '../support/raw-http-server.ts';
 import { isServer, s3Server, type S3Server } from '../support/s3-server.ts';
+import { requireSameBytesTwice } from '../support/same-bytes.ts';
 import type { ProxyMode } from '../support/tcp-proxy.ts';
 
 const found = await s3Server();
@@ -75,7 +76,7 @@ async function surviveOutage([name, mode]: Kind): Promise<void> {
       () => void (scene.proxy.mode = mode),
       () => void (scene.proxy.mode = { kind: 'pass' }),
     );
-    const twice = scene.requireSameBytesTwice();
+    const twice = requireSameBytesTwice(scene.proxy);
     if (mode.kind === 'reset-response') expect(twice).toBeGreaterThan(0);
   } catch (cause) {
     throw new Error(`a store that ${name}`, { cause });
@@ -128,6 +129,6 @@ needsS3(
     await scene.hasStored(200n);
     expect(scene.program.stderr).toMatch(/not through within \d+ ms, though the store answers/);
     await scene.finish();
-    scene.requireSameBytesTwice();
+    requireSameBytesTwice(scene.proxy);
   },
 );

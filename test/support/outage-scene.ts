@@ -88,22 +88,6 @@ export class OutageScene implements AsyncDisposable {
     await this.program.until(() => this.stored().some(({ last }) => last >= tx), `transaction ${tx} to be stored`);
   }
 
-  /** Whatever arrived more than once under one name, head.json aside, was the same each time. */
-  requireSameBytesTwice(): number {
-    const seen = new Map<string, Buffer>();
-    let twice = 0;
-    for (const { path, body } of this.proxy.puts()) {
-      if (path.endsWith('/head.json')) continue;
-      const before = seen.get(path);
-      if (before !== undefined) {
-        twice += 1;
-        expect(body.equals(before), `${path} arrived twice, with other bytes`).toBe(true);
-      }
-      seen.set(path, body);
-    }
-    return twice;
-  }
-
   /** Writes what is left, ends the program well, and compares a restore with the source. */
   async finish(): Promise<void> {
     await this.growing.finish();
