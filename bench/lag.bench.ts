@@ -89,7 +89,7 @@ async function besideIt({ scratch, s3 }: BenchContext, order: { rate: number; se
     intervalMs,
   });
   await delay(2000);
-  const watch = new LtxWatch(s3.directory(bucket));
+  using watch = new LtxWatch(s3.directory(bucket));
   const { times } = await writeRows({ database: path, ...order });
   await delay(intervalMs + 1500);
   return `Litestream ${describe({ lags: watch.lagsOf(times), times })}`;

@@ -129,10 +129,10 @@ interface StoredLtx {
 }
 
 /**
- * Notes each object that appears in a bucket, until it is stopped: Litestream removes small ones soon. An object counts as
+ * Notes each object that appears in a bucket, until it is disposed of: Litestream removes small ones soon. An object counts as
  * stored at the time of its file, which is the end of its upload.
  */
-export class LtxWatch {
+export class LtxWatch implements Disposable {
   readonly #directory: string;
   readonly #found = new Map<string, StoredLtx>();
   readonly #timer: NodeJS.Timeout;
@@ -158,13 +158,16 @@ export class LtxWatch {
 
   /** For each commit its lag in milliseconds, NaN where no object was made after it. */
   lagsOf(times: readonly number[]): number[] {
-    clearInterval(this.#timer);
     this.#look();
     const objects = [...this.#found.values()].sort((a, b) => a.stored - b.stored);
     return times.map((time) => {
       const first = objects.find(({ made }) => made >= time);
       return first === undefined ? Number.NaN : first.stored - time;
     });
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
   }
 }
 

@@ -33,6 +33,7 @@ const ROWS_AT_ONCE = 1000;
 function open(path: string): DatabaseSync {
   const database = new DatabaseSync(path);
   // What Litestream asks of an application: the write-ahead log, which nobody but Litestream checkpoints.
+  database.exec('PRAGMA busy_timeout = 5000');
   database.exec('PRAGMA journal_mode = wal; PRAGMA synchronous = normal; PRAGMA wal_autocheckpoint = 0');
   database.exec('CREATE TABLE IF NOT EXISTS calls (id INTEGER PRIMARY KEY, reducer TEXT, time INTEGER, args BLOB)');
   return database;
