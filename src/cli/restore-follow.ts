@@ -4,11 +4,13 @@ import { systemClock } from '../core/clock.ts';
 import { EXIT, UsageError } from '../core/errors.ts';
 import type { StandbyStatus } from '../core/status.ts';
 import type { FollowCommandOptions } from '../daemon/follow-command.ts';
+import type { UnfinishedRestore } from '../restore/unfinished.ts';
 import { interruptible } from './interrupt.ts';
 import { type Io, writeJson, writeText } from './io.ts';
 import { parseDurationFlag } from './parse-flags.ts';
 import { ProgressDisplay, type ProgressMode } from './progress.ts';
 import { openSessionLog, type Session } from './session.ts';
+import { formatUnfinished } from './unfinished-text.ts';
 
 /** Those of `restore`. */
 export interface FollowFlags {
@@ -53,6 +55,7 @@ export async function followFor(session: Session, facts: FollowFacts): Promise<n
   const log = await openSessionLog(session, config, display.stream);
   const { runFollow } = await import('../daemon/follow-command.ts');
   const message = `the restore was stopped: ${rest.target} was left as it was`;
+  let left: UnfinishedRestore | null = null;
   try {
     const end = await interruptible(io, { message }, (signal) =>
       runFollow({
@@ -65,6 +68,7 @@ export async function followFor(session: Session, facts: FollowFacts): Promise<n
         version,
         log,
         progress: (progress) => display.show(progress),
+        onUnfinished: (kept) => (left = kept),
         onRestored: (report) => {
           display.clear();
           log.info('restored, and following from there', { target: rest.target, tx: report.position?.tx });
@@ -74,6 +78,10 @@ export async function followFor(session: Session, facts: FollowFacts): Promise<n
     );
     await tell(io, { target: rest.target, end, json: flags.json ?? false });
     return EXIT.ok;
+  } catch (error) {
+    display.clear();
+    if (left !== null) await writeText(io.stderr, formatUnfinished(left));
+    throw error;
   } finally {
     display.clear();
   }

@@ -5,6 +5,7 @@ import type { Config } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import { EXIT, NoBackupError } from '../core/errors.ts';
 import type { RestoreCommandReport } from '../daemon/restore-command.ts';
+import type { UnfinishedRestore } from '../restore/unfinished.ts';
 import {
   act,
   type CommandFacts,
@@ -26,6 +27,7 @@ import { parsePoint } from './restore-point.ts';
 import { formatServerRestore, serverRestoreDocument } from './restore-server-summary.ts';
 import { formatRestore, restoreDocument } from './restore-summary.ts';
 import { loadForCommand, openSessionLog, type Session } from './session.ts';
+import { formatUnfinished } from './unfinished-text.ts';
 
 interface Flags {
   readonly config?: string;
@@ -193,6 +195,7 @@ export function restoreCommand(session: Session): Command {
     const { runRestore } = await import('../daemon/restore-command.ts');
     using display = new ProgressDisplay({ mode, stream: io.stderr, monotonic: () => systemClock.monotonic() });
     const log = await openSessionLog(session, config, display.stream);
+    let left: UnfinishedRestore | null = null;
     try {
       const message = `the restore was stopped: ${target} was left as it was`;
       const report = await interruptible(io, { message }, (signal) =>
@@ -212,6 +215,7 @@ export function restoreCommand(session: Session): Command {
           giveUpAfterMs,
           log,
           progress: (progress) => display.show(progress),
+          onUnfinished: (kept) => (left = kept),
           signal,
         }),
       );
@@ -220,6 +224,7 @@ export function restoreCommand(session: Session): Command {
       return EXIT.ok;
     } catch (error) {
       display.clear();
+      if (left !== null) await writeText(io.stderr, formatUnfinished(left));
       if (!(flags.ifReplicaExists && error instanceof NoBackupError)) throw error;
       if (flags.json) await writeJson(io.stdout, { outcome: 'no-backup', target });
       else await writeText(io.stderr, `${error.message}: nothing was restored\n`);

@@ -12,6 +12,7 @@ import type { OwnershipWish } from '../restore/ownership.ts';
 import type { RestoreProgress, RestoreReport } from '../restore/restore.ts';
 import { readKind, requireServer } from '../restore/server/read-server-store.ts';
 import { checkTargetOutsideStore } from '../restore/target.ts';
+import type { OnUnfinished } from '../restore/unfinished.ts';
 import { chooseDestination } from './choose-destination.ts';
 import { type Destination, destinationOf } from './destination.ts';
 import { directoryLocker } from './directory-lock.ts';
@@ -38,6 +39,8 @@ export interface FollowCommandOptions {
   readonly version: string;
   readonly log: EventLog;
   readonly progress: (progress: RestoreProgress) => void;
+  /** Told what is left of the restore before the standby, where that is stopped. */
+  readonly onUnfinished?: OnUnfinished | undefined;
   readonly onRestored: (report: RestoreReport & { readonly source: string }) => void;
   /** Its abort is the good end. */
   readonly signal: AbortSignal;

@@ -16,6 +16,7 @@ import { readKind, requireServer } from '../restore/server/read-server-store.ts'
 import { restoreServer } from '../restore/server/restore-server.ts';
 import type { ServerRestoreReport } from '../restore/server/server-report.ts';
 import { checkTargetOutsideStore, inspectTarget } from '../restore/target.ts';
+import type { OnUnfinished } from '../restore/unfinished.ts';
 import { rankDestinations } from './choose-destination.ts';
 import { openDestination } from './destination.ts';
 import { restoreFromRanked } from './restore-from-ranked.ts';
@@ -45,6 +46,8 @@ export interface RestoreCommandOptions {
   readonly giveUpAfterMs: number;
   readonly log: Log;
   readonly progress: (progress: RestoreProgress) => void;
+  /** Told what is left of a restore that is stopped, or whose store goes away. */
+  readonly onUnfinished?: OnUnfinished | undefined;
   readonly signal: AbortSignal;
   readonly clock?: Clock;
 }

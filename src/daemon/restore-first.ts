@@ -37,6 +37,8 @@ export async function restoreFirst({ config, giveUpAfterMs, log, signal }: Resto
         giveUpAfterMs,
         log: own,
         progress: () => undefined,
+        onUnfinished: ({ path: kept, bytes }) =>
+          own.warn('the restore is not finished: the next start goes on with what was written', { kept, bytes }),
         signal,
       });
       const { source } = report;

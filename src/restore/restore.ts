@@ -18,9 +18,11 @@ import type { RestorePlan } from './plan-types.ts';
 import type { PointRequest } from './point-request.ts';
 import { ProgressMeter } from './progress-meter.ts';
 import { makeReport, planFacts, type RestoreProgress, type RestoreReport } from './restore-report.ts';
+import { keepingUnfinished } from './keep-unfinished.ts';
 import { Staging } from './staging.ts';
 import { checkTargetOutsideStore, inspectTarget } from './target.ts';
 import { realTargetSystem, type TargetSystem } from './target-system.ts';
+import type { OnUnfinished } from './unfinished.ts';
 
 export type { RestoreProgress, RestoreReport } from './restore-report.ts';
 
@@ -46,6 +48,8 @@ export interface RestoreOptions {
   /** Whose the files will be. Default: whose the target is, or the directory around it. */
   readonly ownership?: OwnershipWish;
   readonly progress?: (progress: RestoreProgress) => void;
+  /** Told what is left where the restore is stopped or its store goes away. Without it nothing is left. */
+  readonly onUnfinished?: OnUnfinished | undefined;
   readonly signal: AbortSignal;
   /** For tests: what the operating system says of the target. */
   readonly system?: TargetSystem;
@@ -53,7 +57,8 @@ export interface RestoreOptions {
 
 /**
  * @throws NoBackupError, CorruptionError, UnrecoverablePointError, TargetInUseError, LocalFileError, UsageError,
- * ConfigurationError, and what the client throws. After a failure or abort nothing of the target is left.
+ * ConfigurationError, and what the client throws. After a failure or abort nothing of the target is left, but for
+ * what `onUnfinished` is told of.
  */
 export async function restore(options: RestoreOptions): Promise<RestoreReport> {
   const { client, target: path, system = realTargetSystem, budget } = options;
@@ -130,11 +135,14 @@ class RestoreRun {
     const target = await inspectTarget(path, { system });
     await checkFreeSpace({ system, target, bytesNeeded: plainBytesMin });
     await using staging = await Staging.open(target, { system, ownership });
-    const { plan, written } = await this.#database.follow(async (now) => {
-      const directory = await staging.claim({ directory: '', ...this.#database.lineOf(now) });
-      return { plan: now, written: await this.#database.write(now, { directory, system: staging.system }) };
+    const { plan, written } = await keepingUnfinished(staging, this.#options, async () => {
+      const done = await this.#database.follow(async (now) => {
+        const directory = await staging.claim({ directory: '', ...this.#database.lineOf(now) });
+        return { plan: now, written: await this.#database.write(now, { directory, system: staging.system }) };
+      });
+      signal.throwIfAborted();
+      return done;
     });
-    signal.throwIfAborted();
     await staging.publish();
     this.#progress.enter('done');
     for (const warning of written.warnings) this.#database.warn(warning);

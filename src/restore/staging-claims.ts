@@ -6,6 +6,7 @@ import { localFileError } from '../core/errors.ts';
 import { adoptLeftover } from './adopt-leftover.ts';
 import { appendJournal, createJournal, type JournalEntry } from './journal.ts';
 import type { Ownership } from './ownership.ts';
+import { fileBytesBelow } from './unfinished.ts';
 
 export class StagingClaims {
   readonly #staging: string;
@@ -32,6 +33,12 @@ export class StagingClaims {
       for (const entry of entries) this.#claimed.set(entry.directory, entry);
     };
     await adoptLeftover(leftovers, begin, { staging: this.#staging, content: this.#content, ownership, directories });
+  }
+
+  /** Written so far of the databases that were claimed, or taken over. */
+  async bytes(): Promise<number> {
+    const sizes = [...this.#claimed.keys()].map((directory) => fileBytesBelow(join(this.#content, directory)));
+    return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
   }
 
   /**

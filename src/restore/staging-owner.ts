@@ -2,7 +2,7 @@
  * Who stages a restore, in `owner.json` of the staging directory: two restores must not clear each other's work, and
  * what a dead one left must not be in the way for ever.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemCode } from '../core/errors.ts';
 import { isProvenDead, type ProcessIdentity, readProcessIdentity } from '../core/process-identity.ts';
@@ -13,6 +13,11 @@ export const ownerPath = (staging: string): string => join(staging, OWNER_FILE);
 
 export async function writeOwner(staging: string): Promise<void> {
   await writeFile(ownerPath(staging), `${JSON.stringify(await readProcessIdentity())}\n`, { flag: 'wx' });
+}
+
+/** From now on it is what a restore left that has ended. */
+export async function removeOwner(staging: string): Promise<void> {
+  await rm(ownerPath(staging), { force: true });
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
  * The staging directory of one restore: everything is written below `content`, which becomes the target whole or not
- * at all. Disposing of it before `publish` removes every trace, directories that were made for it included.
+ * at all. Disposing of it before `publish` or `keep` removes every trace, directories that were made for it included.
  */
 import { chmod, mkdir, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -31,9 +31,10 @@ import {
   newStagingInside,
 } from './staging-names.ts';
 import { StagingClaims } from './staging-claims.ts';
-import { ownerPath, writeOwner } from './staging-owner.ts';
+import { ownerPath, removeOwner, writeOwner } from './staging-owner.ts';
 import type { RestoreTarget } from './target.ts';
 import { realTargetSystem, type TargetSystem } from './target-system.ts';
+import type { UnfinishedRestore } from './unfinished.ts';
 
 const CONTENT_DIR = 'content';
 const SPECIAL_BITS = 0o7000;
@@ -61,6 +62,7 @@ export class Staging implements AsyncDisposable {
   /** Entries of the target that this restore put there, in publishing order. */
   readonly #renamedIn: string[] = [];
   #published = false;
+  #kept = false;
   readonly #claims: StagingClaims;
   readonly #plainSystem: TargetSystem;
   #system: TargetSystem;
@@ -230,6 +232,25 @@ export class Staging implements AsyncDisposable {
     }
   }
 
+  /**
+   * Leaves what was written for the next restore to go on with. Nothing may be written any more.
+   *
+   * @returns null where that would be nothing: then all is removed, as ever
+   * @throws LocalFileError
+   */
+  async keep(): Promise<UnfinishedRestore | null> {
+    if (this.#published || this.#renamedIn.length > 0) return null;
+    try {
+      const bytes = await this.#claims.bytes();
+      if (bytes === 0) return null;
+      await removeOwner(this.#directory);
+      this.#kept = true;
+      return { path: this.#directory, bytes };
+    } catch (error) {
+      throw localFileError('keep what was written in', this.#directory, error);
+    }
+  }
+
   #filledMeanwhile(cause: unknown): TargetInUseError {
     return new TargetInUseError(`the restore target ${this.#target.path} was filled while the restore ran`, {
       cause,
@@ -248,7 +269,7 @@ export class Staging implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#published) return;
+    if (this.#published || this.#kept) return;
     // Entries that were renamed in before a failure go first: the staging directory marks them as unfinished.
     for (const name of this.#renamedIn) await rm(join(this.#target.path, name), { recursive: true, force: true });
     await rm(this.#directory, { recursive: true, force: true });

@@ -20,6 +20,7 @@ import { UnusableObject } from '../follow-plan.ts';
 import type { OwnershipWish } from '../ownership.ts';
 import { restore, type RestoreProgress, type RestoreReport } from '../restore.ts';
 import { checkTargetOutsideStore } from '../target.ts';
+import type { OnUnfinished } from '../unfinished.ts';
 import type { TargetSystem } from '../target-system.ts';
 import { applyPieces, LeftBehindError } from './apply-pieces.ts';
 import { bridgeGap, finishBridge } from './bridge-gap.ts';
@@ -51,6 +52,8 @@ export interface FollowOptions {
   readonly progress?: (progress: RestoreProgress) => void;
   /** Called once, when a restore into an absent or empty directory is done. */
   readonly onRestored?: (report: RestoreReport) => void;
+  /** Told what is left of that restore where it is stopped; without it nothing is. */
+  readonly onUnfinished?: OnUnfinished | undefined;
 }
 
 export class Standby {

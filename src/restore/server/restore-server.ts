@@ -20,6 +20,7 @@ import { type FollowedPlan, isUnusable } from '../follow-plan.ts';
 import { checkFreeSpace } from '../free-space.ts';
 import { DEFAULT_PARALLELISM, type RestoreOptions } from '../restore.ts';
 import { makeReport, planFacts, type RestoreReport } from '../restore-report.ts';
+import { keepingUnfinished } from '../keep-unfinished.ts';
 import { Staging } from '../staging.ts';
 import { checkTargetOutsideStore, inspectTarget } from '../target.ts';
 import { realTargetSystem, type TargetSystem } from '../target-system.ts';
@@ -37,7 +38,8 @@ export interface RestoreServerOptions extends RestoreOptions {
 
 /**
  * @throws NoBackupError, CorruptionError, UnrecoverablePointError, TargetInUseError, LocalFileError, UsageError,
- * ConfigurationError, and what the client throws. After a failure or abort nothing of the target is left.
+ * ConfigurationError, and what the client throws. After a failure or abort nothing of the target is left, but for
+ * what `onUnfinished` is told of.
  */
 export async function restoreServer(options: RestoreServerOptions): Promise<ServerRestoreReport> {
   const { client, target: path, system = realTargetSystem, budget } = options;
@@ -145,12 +147,17 @@ class ServerRun {
     this.#progress.begin(totalOf(plan));
     const directories = plan.replicas.map(({ replicaId }) => directoryOf(replicaId));
     await using staging = await Staging.open(target, { system, ownership, directories });
-    // First what is small: a damaged image is found before hours of work.
-    const image = await this.#writeImage(plan, staging);
-    if (image === null) return null;
-    this.#warnOf(plan);
-    const written = await this.#writeReplicas(plan, staging);
-    signal.throwIfAborted();
+    const content = await keepingUnfinished(staging, this.#options, async () => {
+      // First what is small: a damaged image is found before hours of work.
+      const bytes = await this.#writeImage(plan, staging);
+      if (bytes === null) return null;
+      this.#warnOf(plan);
+      const databases = await this.#writeReplicas(plan, staging);
+      signal.throwIfAborted();
+      return { bytes, databases };
+    });
+    if (content === null) return null;
+    const { bytes: image, databases: written } = content;
     this.#progress.enter('sync');
     await staging.publish();
     this.#progress.enter('done');
