@@ -77,18 +77,22 @@ describe('services', () => {
       for (const [name, { condition }] of Object.entries(depends_on)) {
         // One that is waited for until it is healthy says how.
         if (condition === 'service_healthy') expect(service(name).healthcheck?.test).toBeDefined();
-        else expect(condition).toBe('service_completed_successfully');
+        else expect(['service_completed_successfully', 'service_started']).toContain(condition);
       }
     }
   });
 
-  test('wait for the volumes to belong to them, and the backup for its store', () => {
+  test('wait for the volumes to belong to them, and a restore for its store', () => {
     for (const name of ['server', 'replicate', 'restore']) {
       expect(service(name).depends_on).toHaveProperty('prepare.condition', 'service_completed_successfully');
     }
-    for (const name of ['replicate', 'restore']) {
-      expect(service(name).depends_on).toHaveProperty('s3.condition', 'service_healthy');
-    }
+    expect(service('restore').depends_on).toHaveProperty('s3.condition', 'service_healthy');
+  });
+
+  test('replicate ends after the server, and neither it nor the store keeps the server from starting', () => {
+    // Who depends on another is stopped before it.
+    expect(service('server').depends_on).toHaveProperty('replicate.condition', 'service_started');
+    expect(service('replicate').depends_on).toHaveProperty('s3.condition', 'service_started');
   });
 
   test.each(['server', 'replicate', 'restore'])('%s is nobody, with a root that cannot be written', (name) => {
