@@ -7,7 +7,7 @@
  */
 import { CorruptionError, NoBackupError, UnrecoverablePointError, UnsupportedFormatError } from '../core/errors.ts';
 import { formatPosition, type Position } from '../core/types.ts';
-import type { GenerationName } from '../layout/keys.ts';
+import { type GenerationName, generationKey, HEAD_KEY } from '../layout/keys.ts';
 import { chooseGeneration, type LinePart, requireGeneration } from '../layout/line.ts';
 import { formatTimestamp } from '../layout/time.ts';
 import { findAbandonedLines } from './abandoned-lines.ts';
@@ -45,7 +45,10 @@ export function planRestore(input: PlanInput): PlanOutcome {
   throw noPlanError(input, generation, refused);
 }
 
-/** @throws NoBackupError where nothing was ever stored; UsageError for an unknown generation */
+/**
+ * @throws NoBackupError where nothing was ever stored; CorruptionError where all that was stored is gone; UsageError for
+ * an unknown generation
+ */
 export function lineEnd({
   source,
   view,
@@ -53,6 +56,7 @@ export function lineEnd({
 }: Pick<PlanInput, 'source' | 'view' | 'generation'>): GenerationName {
   const { head, listing } = view;
   if (!listing.generations.some(({ holdsData }) => holdsData)) {
+    requireNeverStored(view, source);
     throw new NoBackupError(`there is no backup in ${source}: no transaction and no snapshot was ever stored there`, {
       facts: { url: source },
       hint: 'Check the URL and its prefix. A backup begins when `stdb-replicate replicate` first reaches the store.',
@@ -62,6 +66,21 @@ export function lineEnd({
   const chosen = chooseGeneration(head, listing.generations);
   if (chosen !== null) return chosen;
   throw new TypeError('a listing with data names a generation');
+}
+
+/** An empty place and one that was emptied look alike but for the documents: only in the first may a server begin anew. */
+function requireNeverStored({ head, documents }: PlanInput['view'], source: string): void {
+  const branched = [...documents.values()].find(({ parent }) => parent !== null);
+  const told = head?.position ?? branched?.parent?.position ?? null;
+  if (told === null) return;
+  const by = head?.position ? HEAD_KEY : generationKey(branched?.generation as GenerationName);
+  throw new CorruptionError(
+    `all commits and snapshots that were stored in ${source} are gone: ${by} tells of transactions up to ${told.tx}`,
+    {
+      hint: 'Somebody, or a rule of the bucket that lets objects expire, removed them: look for older versions of the objects, and for another copy. A server that is started on an empty directory begins an empty database.',
+      facts: { url: source, tx: told.tx },
+    },
+  );
 }
 
 /** The snapshots of the whole line up to the target, newest first; of one transaction, the newer generation's first. */

@@ -6,7 +6,7 @@ import { rm } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RecordedCommit } from '../../test/support/recorded-log.ts';
 import { RestoreScene } from '../../test/support/restore-scene.ts';
-import { buildSimpleStore, commitsBetween, StoreBuilder } from '../../test/support/store-builder.ts';
+import { buildSimpleStore, commitsBetween, positionOf, StoreBuilder } from '../../test/support/store-builder.ts';
 import { vectorDirectory } from '../../test/vectors/vectors.ts';
 import { CorruptionError, NoBackupError } from '../core/errors.ts';
 import { crc32cValue, txOffset } from '../core/types.ts';
@@ -28,6 +28,21 @@ describe('damage', () => {
     await expect(scene.run()).rejects.toThrow(NoBackupError);
     await new StoreBuilder(scene.client).putFormat();
     await expect(scene.run()).rejects.toThrow(NoBackupError);
+    await scene.expectNothing();
+  });
+
+  test('a store that was emptied is no place without a backup: its documents tell of what was there', async () => {
+    const { builder, commits, generation } = await buildSimpleStore({ client: scene.client, replicaDir: SMALL });
+    const data = scene.client.store.keys().filter((key) => /\/log\/|\/snapshots\/|^packs\//.test(key));
+    await scene.client.delete(data);
+    await expect(scene.run()).rejects.toThrow(CorruptionError);
+    await expect(scene.run({ point: { kind: 'tx', tx: txOffset(3n) } })).rejects.toThrow(/head.json tells/);
+    // A writer that has begun, and stored nothing as yet.
+    await builder.putHead(generation, null);
+    await expect(scene.run()).rejects.toThrow(NoBackupError);
+    const parent = { generation, position: positionOf(commits[5] as RecordedCommit) };
+    await builder.putHead(await builder.putGeneration({ number: 2, parent }), null);
+    await expect(scene.run()).rejects.toThrow(/all commits and snapshots .* are gone/);
     await scene.expectNothing();
   });
 
