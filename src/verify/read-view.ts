@@ -5,6 +5,7 @@ import { decodeFormatDocument } from '../layout/format-document.ts';
 import { decodeHeadDocument } from '../layout/head-document.ts';
 import { FORMAT_KEY, generationKey, HEAD_KEY } from '../layout/keys.ts';
 import { type Listing, readListing } from '../layout/listing.ts';
+import { withoutIt } from '../layout/object-error.ts';
 import { readDocuments, readOrNull } from '../restore/read-store.ts';
 import type { StoreView } from '../restore/plan-types.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
@@ -75,7 +76,7 @@ export function badObject(key: string, error: Error, effect: string): Finding {
     key,
     message: errorMessage(error),
     effect,
-    remedy: isUnsupported ? REMEDY.newerRelease : REMEDY.otherCopy,
+    remedy: isUnsupported ? REMEDY.newerRelease : `${REMEDY.otherCopy}${withoutIt(key)}`,
   };
 }
 
