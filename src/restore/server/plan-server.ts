@@ -20,7 +20,13 @@ import { readOrNull } from '../read-store.ts';
 import { type PlanFacts, planFacts } from '../restore-report.ts';
 import { chooseImage, type ImageState, type PassedOver, type ReplicaState } from './choose-image.ts';
 import { imagesOfLine } from './image-line.ts';
-import { findStoredReplica, type ListedImage, readServerStore, type ServerView } from './read-server-store.ts';
+import {
+  findEmptiedReplica,
+  findStoredReplica,
+  type ListedImage,
+  readServerStore,
+  type ServerView,
+} from './read-server-store.ts';
 
 export interface PlanServerOptions {
   /** Of the destination. */
@@ -79,7 +85,7 @@ export class ServerPlanner {
   async plan(): Promise<ServerPlan> {
     const { fetch, log, partial } = this.#options;
     const view = (this.#view ??= await readServerStore({ ...fetch, log }));
-    if (view.images.size === 0) await this.#requireNothing();
+    if (view.images.size === 0) await this.#requireNothing(view);
     const images = this.#notLater(imagesOfLine(view, { ...this.#options, source: this.#options.root.url }));
     for (;;) {
       const known = { known: this.#known, replicas: this.#states };
@@ -119,10 +125,15 @@ export class ServerPlanner {
   }
 
   /** Databases without an image are no empty place: a server must not be started as if they had never been. */
-  async #requireNothing(): Promise<void> {
+  async #requireNothing({ documents }: ServerView): Promise<void> {
     const { root, fetch } = this.#options;
     const replicaId = await findStoredReplica({ client: root, signal: fetch.signal });
-    if (replicaId === null) return;
+    if (replicaId === null) {
+      const emptied = await findEmptiedReplica({ client: root, signal: fetch.signal });
+      const hadImages = [...documents.values()].some(({ parent }) => parent !== null);
+      if (emptied === null && !hadImages) return;
+      throw emptiedError(root.url, emptied);
+    }
     throw new UnrecoverablePointError(
       `${root.url} holds databases (replica ${replicaId}), but no image of the server that they belong to`,
       {
@@ -182,12 +193,29 @@ export class ServerPlanner {
       database.forget();
       this.#states.set(replicaId, { kind: 'ready' });
     } catch (error) {
-      if (error instanceof NoBackupError || error instanceof UnrecoverablePointError) {
+      const lost = error instanceof NoBackupError ? this.#lostOf(replicaId, error) : null;
+      if (lost !== null) {
+        this.#states.set(replicaId, { kind: 'damaged', error: lost });
+      } else if (error instanceof NoBackupError || error instanceof UnrecoverablePointError) {
         this.#states.set(replicaId, { kind: 'missing', error });
       } else if (isUnusable(error)) {
         this.#states.set(replicaId, { kind: 'damaged', error });
       } else throw error;
     }
+  }
+
+  /** Of a database that is not there although an image tells how far it was stored; null where none does. */
+  #lostOf(replicaId: bigint, cause: NoBackupError): CorruptionError | null {
+    for (const { replicas } of this.#manifests.values()) {
+      const position = replicas.find((replica) => replica.replicaId === replicaId)?.position ?? null;
+      if (position === null) continue;
+      return new CorruptionError(`${cause.message}, and an image tells that it was stored up to ${position.tx}`, {
+        cause,
+        facts: { ...cause.facts, tx: position.tx },
+        hint: 'Somebody, or a rule of the bucket that lets objects expire, removed it: look for older versions of the objects.',
+      });
+    }
+    return null;
   }
 
   #errorOf(replicaId: bigint): Error {
@@ -214,6 +242,15 @@ export class ServerPlanner {
       },
     );
   }
+}
+
+/** An empty place and one that was emptied look alike but for documents. @param replicaId whose head tells of commits */
+function emptiedError(url: string, replicaId: bigint | null): CorruptionError {
+  const by = replicaId === null ? 'a generation of its images' : `the head of replica ${replicaId}`;
+  return new CorruptionError(`all that was stored in ${url} is gone: ${by} tells that there was something`, {
+    hint: 'Somebody, or a rule of the bucket that lets objects expire, removed it: look for older versions of the objects, and for another copy. A server that is started on an empty directory begins anew.',
+    facts: { url },
+  });
 }
 
 /** The other databases may be whole: what kind of failure it is stays. */

@@ -62,6 +62,21 @@ export async function findStoredReplica({ client, signal }: RootOptions): Promis
 }
 
 /**
+ * The first replica whose head tells of commits, to be asked where `findStoredReplica` finds none: then they are gone.
+ *
+ * @throws UnsupportedFormatError, CorruptionError for a head; what the client throws
+ */
+export async function findEmptiedReplica({ client, signal }: RootOptions): Promise<bigint | null> {
+  for await (const { key } of client.list(REPLICAS_PREFIX, { signal })) {
+    const root = parseRootKey(key);
+    if (root?.kind !== 'replica' || parseKey(root.key)?.kind !== 'head') continue;
+    const bytes = await readOrNull(key, { client, signal });
+    if (bytes !== null && decodeHeadDocument(bytes).position !== null) return root.replicaId;
+  }
+  return null;
+}
+
+/**
  * @param options with a client whose keys are relative to `server/`
  * @throws UnsupportedFormatError, CorruptionError for head.json; what the client throws
  */
