@@ -59,11 +59,14 @@ export async function bridgeGap(options: BridgeOptions): Promise<boolean> {
   const plan = await planOver(database, view);
   if (plan === null || !leadsOver(plan, position)) return false;
   const stage = join(directory, STAGE);
+  // Another plan than the first one may have been followed in the end, from another snapshot.
+  let followed = plan;
   try {
     await database.follow(async (now) => {
       await rm(stage, { recursive: true, force: true });
       await mkdir(stage);
-      return await database.write(now, { directory: stage, system: own.system });
+      followed = now;
+      await database.write(now, { directory: stage, system: own.system });
     });
     await ownDirectories(stage, own.ownership, realTargetSystem);
   } catch (error) {
@@ -72,8 +75,9 @@ export async function bridgeGap(options: BridgeOptions): Promise<boolean> {
     throw localFileError('restore into', stage, error);
   }
   const [segment] = await segmentsIn(join(stage, CLOG_DIR));
-  const snapshot = plan.snapshot?.tx;
-  if (segment === undefined || segment <= position.tx || snapshot === undefined) {
+  const snapshot = followed.snapshot?.tx;
+  const isOver = leadsOver(followed, position) && segment !== undefined && segment > position.tx;
+  if (!isOver || snapshot === undefined) {
     await rm(stage, { recursive: true, force: true });
     return false;
   }
