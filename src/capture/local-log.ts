@@ -13,6 +13,7 @@ import {
 import { SEGMENT_HEADER_BYTES } from '../spacetimedb/segment-header.ts';
 import { openSegment } from '../spacetimedb/segment-reader.ts';
 import { listSegments, type SegmentEntry } from '../spacetimedb/segments.ts';
+import { isUnreadable, throughBadSectors } from './bad-sectors.ts';
 import type { TailPosition } from './commit-run.ts';
 import { type LogSource, readOffsetIndex } from './log-source.ts';
 import { beginningOf } from './log-tailer.ts';
@@ -224,12 +225,40 @@ export async function locateOwnCommit(
   return found && { ...beginningOf(segment.tx, 0n as Micros), at: found.start, nextTx: found.tx, begins: true };
 }
 
-/** A commit's bytes as a segment of its own: the header, then the commit. Null where the log no longer holds it. */
+export interface CommitAsSegment {
+  /** The segment's header, then the commit. */
+  readonly bytes: Uint8Array;
+  readonly position: Position;
+  readonly time: Micros | null;
+}
+
+interface ReadCommitOptions {
+  /** A longer one counts as not held. */
+  readonly commitBytesMax: number;
+}
+
+/** A commit as a segment of its own. Null where the log no longer holds it. @throws LocalFileError where that is not known */
 export async function readCommitAsSegment(
+  source: LogSource,
+  tx: TxOffset,
+  options: ReadCommitOptions,
+): Promise<CommitAsSegment | null> {
+  try {
+    return await readCommit(source, tx, options);
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    // It may stand behind what cannot be read; its own checksum proves it.
+    const found = await readCommit({ ...source, files: throughBadSectors(source.files) }, tx, options);
+    if (found === null) throw error;
+    return found;
+  }
+}
+
+async function readCommit(
   { files, directory }: LogSource,
   tx: TxOffset,
-  { commitBytesMax }: { commitBytesMax: number },
-): Promise<{ bytes: Uint8Array; position: Position; time: Micros | null } | null> {
+  { commitBytesMax }: ReadCommitOptions,
+): Promise<CommitAsSegment | null> {
   const segments = await listSegments(files, directory);
   const segment = segments.findLast((entry) => entry.tx <= tx && entry.size > SEGMENT_HEADER_BYTES);
   const reader = segment && (await openSegment(files, segment));

@@ -4,6 +4,7 @@ import type { ReadableFiles } from '../core/readable-files.ts';
 import type { TxOffset } from '../core/types.ts';
 import { formatOffsetIndexName } from '../spacetimedb/file-names.ts';
 import { readingFrom } from '../spacetimedb/reading-from.ts';
+import { isUnreadable } from './bad-sectors.ts';
 
 /** The `clog` directory, through the port. */
 export interface LogSource {
@@ -14,8 +15,17 @@ export interface LogSource {
 /** An index of a 64 GiB segment with an entry every 4096 bytes; a longer file is no index of ours to believe. */
 const OFFSET_INDEX_BYTES_MAX = 256 * 1024 * 1024;
 
-/** The content of a segment's offset index: a hint. Undefined where there is none, or none to believe. */
-export function readOffsetIndex({ files, directory }: LogSource, tx: TxOffset): Promise<Uint8Array | undefined> {
+/** The content of a segment's offset index: a hint. Undefined where there is none, none to believe, or none to be read. */
+export async function readOffsetIndex(source: LogSource, tx: TxOffset): Promise<Uint8Array | undefined> {
+  try {
+    return await readIndexFile(source, tx);
+  } catch (error) {
+    if (isUnreadable(error)) return undefined;
+    throw error;
+  }
+}
+
+function readIndexFile({ files, directory }: LogSource, tx: TxOffset): Promise<Uint8Array | undefined> {
   const path = join(directory, formatOffsetIndexName(tx));
   return readingFrom(path, async () => {
     const file = await files.open(path);

@@ -4,6 +4,7 @@ import { byteOffset, type ByteOffset, type TxOffset } from '../core/types.ts';
 import { COMMIT_HEADER_BYTES, decodeCommitHeader } from '../spacetimedb/commit.ts';
 import { CommitScanner } from '../spacetimedb/commit-scanner.ts';
 import type { SegmentReader } from '../spacetimedb/segment-reader.ts';
+import { bytesBeforeBadSector, isUnreadable } from './bad-sectors.ts';
 import { COMMIT_BYTES_IN_MEMORY_MAX, type CommitRun, RUN_BYTES_TARGET, type TailPosition } from './commit-run.ts';
 
 /**
@@ -45,7 +46,7 @@ export async function readRun(
   const available = (await reader.plainBytes()) - from.at;
   if (available <= 0) return { kind: 'end', at: from.at, bytes: 0 };
   const scanned =
-    (await scanInMemory(reader, from, Math.min(RUN_BYTES_TARGET, available))) ??
+    (await scanReadable(reader, from, Math.min(RUN_BYTES_TARGET, available))) ??
     (await scanLongCommit(reader, from, { available, signal }));
   if (scanned === null) return { kind: 'in-progress', at: from.at, bytes: available };
   const { scanner } = scanned;
@@ -54,6 +55,20 @@ export async function readRun(
     return { kind: scanner.problem.kind, at: from.at, bytes: available };
   }
   return makeRun(reader, from, scanned);
+}
+
+/**
+ * As `scanInMemory`, of as much of it as can be read: what stands before a bad sector is no less good for it. Null where
+ * that is no whole commit: the next one's own length tells then whether it is the one that cannot be read.
+ */
+async function scanReadable(reader: SegmentReader, from: TailPosition, length: number): Promise<Scanned | null> {
+  try {
+    return await scanInMemory(reader, from, length);
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    const readable = await bytesBeforeBadSector(reader, from.at, length);
+    return readable === 0 ? null : scanInMemory(reader, from, readable);
+  }
 }
 
 /** Null when the bytes hold only the beginning of a commit. */

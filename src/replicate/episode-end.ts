@@ -2,6 +2,7 @@
 import { LogDamagedError } from '../capture/log-damage.ts';
 import { LocalFileError, primaryError, ReplicateError, SourceDivergedError, systemCode } from '../core/errors.ts';
 import { UnavailableError } from '../replica/replica-client.ts';
+import type { Carried } from './start.ts';
 
 /**
  * `diverged`: the local log may be another one; all is looked at anew. `damaged`: it is bad or lacks something.
@@ -19,8 +20,23 @@ export function judgeEnd(thrown: unknown): EpisodeEnd {
   return 'final';
 }
 
+/** What the next episode must know. `known`: until a start succeeds, what the episode before has learnt still holds. */
+export function carriedOn(
+  error: unknown,
+  { known, unreadable }: { readonly known: Carried; readonly unreadable: LocalFileError | null },
+): Carried {
+  const cause = primaryError(error);
+  return {
+    ...known,
+    inDoubt: judgeEnd(error) === 'diverged' || known.inDoubt === true,
+    damage: cause instanceof LogDamagedError ? cause.damage : (known.damage ?? null),
+    unreadable: unreadable ?? known.unreadable ?? null,
+    storedIdentity: storedIdentityIn(cause) ?? known.storedIdentity ?? null,
+  };
+}
+
 /** Which database is stored, as an episode has found out that ended because another one is here. */
-export function storedIdentityIn(error: unknown): string | null {
+function storedIdentityIn(error: unknown): string | null {
   const identity = error instanceof SourceDivergedError ? error.facts['storedIdentity'] : null;
   return typeof identity === 'string' ? identity : null;
 }

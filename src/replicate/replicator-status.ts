@@ -83,6 +83,16 @@ export class ReplicatorStatus {
     this.#tail = tail;
   }
 
+  /** Where reading goes on; null before the first episode streams. */
+  get tail(): TailPosition | null {
+    return this.#tail?.() ?? null;
+  }
+
+  /** Commits stored by this process. */
+  get commits(): number {
+    return this.#counters.commits;
+  }
+
   /** From now on `problem` says why a snapshot cannot be stored. */
   followSnapshots(problem: () => string | null): void {
     this.#snapshotProblem = problem;

@@ -13,7 +13,7 @@ import type { LogSource } from '../capture/log-source.ts';
 import { Backoff } from '../core/backoff.ts';
 import type { ByteBudget } from '../core/byte-budget.ts';
 import type { Clock } from '../core/clock.ts';
-import { primaryError } from '../core/errors.ts';
+import { type LocalFileError, primaryError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { ProcessIdentity } from '../core/process-identity.ts';
 import type { ReadableFiles } from '../core/readable-files.ts';
@@ -23,12 +23,13 @@ import type { GenerationReason } from '../layout/generation-document.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
 import { CLOG_DIR, SNAPSHOTS_DIR } from '../spacetimedb/file-names.ts';
 import { runEpisode } from './episode.ts';
-import { type EpisodeEnd, judgeEnd, storedIdentityIn } from './episode-end.ts';
+import { carriedOn, type EpisodeEnd, judgeEnd } from './episode-end.ts';
 import { ReplicatorStatus } from './replicator-status.ts';
 import { noLogError, sayAgain, sayUnstored } from './replicator-words.ts';
 import { SourceWait } from './source-wait.ts';
 import { type Carried, start } from './start.ts';
 import type { Started } from './take-head.ts';
+import { UnreadableLog } from './unreadable-log.ts';
 import type { Writer } from './writer.ts';
 
 /** Episodes that end sooner than this are no calm: what follows them waits longer and longer. */
@@ -98,6 +99,7 @@ export class Replicator implements Service {
   readonly #drain = new AbortController();
   readonly #backoff: Backoff;
   readonly #wait: SourceWait;
+  readonly #unreadable: UnreadableLog;
   /** Whether this process has begun a generation. */
   #hasBegun = false;
   /** The damage behind which this process has begun a generation. */
@@ -111,6 +113,7 @@ export class Replicator implements Service {
     this.#snapshotsDirectory = join(database, SNAPSHOTS_DIR);
     this.#status = new ReplicatorStatus({ database, destination: client.url }, { clock });
     this.#backoff = new Backoff({ ...PAUSE_MS, ...(random && { random }) });
+    this.#unreadable = new UnreadableLog(this.#source);
     this.#wait = new SourceWait({
       ...options,
       source: this.#source,
@@ -172,11 +175,11 @@ export class Replicator implements Service {
   }
 
   /** Null when it ended as it should. */
-  async #episode(facts: EpisodeFacts, signal: AbortSignal): Promise<Failure | null> {
-    const { before, writer } = facts;
+  async #episode(given: EpisodeFacts, signal: AbortSignal): Promise<Failure | null> {
+    const { before, writer } = given;
     let started: Started | null = null;
     try {
-      const begun = await this.#start(facts, signal);
+      const begun = await this.#start(given, signal);
       if (begun.kind === 'drained') return null;
       if (begun.kind === 'given-up') return { end: 'final', error: begun.error, carried: {} };
       ({ started } = begun);
@@ -184,18 +187,22 @@ export class Replicator implements Service {
       await this.#stream(started, signal);
       return null;
     } catch (error) {
-      const end = judgeEnd(error);
-      const cause = primaryError(error);
-      // Until a start succeeds, what the episode before has learnt still holds.
-      const known: Carried = started === null ? (before?.carried ?? {}) : { endedSession: writer.session };
-      const carried: Carried = {
-        ...known,
-        inDoubt: end === 'diverged' || known.inDoubt === true,
-        damage: cause instanceof LogDamagedError ? cause.damage : (known.damage ?? null),
-        storedIdentity: storedIdentityIn(cause) ?? known.storedIdentity ?? null,
-      };
-      return { end, error, carried };
+      const { session: endedSession } = writer;
+      const known: Carried = started === null ? (before?.carried ?? {}) : { endedSession };
+      const { clock } = this.#options;
+      const facts = { now: clock.monotonic(), commits: this.#status.commits };
+      const unreadable = this.#unreadable.note(primaryError(error), facts);
+      const damage = unreadable && started && (await this.#damageBehind(unreadable, started, signal));
+      const cause = damage ?? error;
+      return { end: judgeEnd(cause), error: cause, carried: carriedOn(cause, { known, unreadable }) };
     }
+  }
+
+  /** Where what stands before a bad sector is stored, it is as damage is. */
+  async #damageBehind(cause: LocalFileError, started: Started, signal: AbortSignal): Promise<LogDamagedError | null> {
+    const { tail, stored } = { tail: this.#status.tail ?? started.tail, stored: this.#status.snapshot().stored };
+    const next = stored === null ? started.tail.nextTx : stored.tx + 1n;
+    return tail.nextTx === next ? this.#unreadable.damageAt(tail, { cause, signal }) : null;
   }
 
   async #start({ before, writer, mayBegin }: EpisodeFacts, signal: AbortSignal): Promise<Begun> {

@@ -1,7 +1,7 @@
 /** What a start has to tell an operator: why it waits or ends, and why a generation begins, where, and what that means. */
 import type { LogComparison } from '../capture/local-log.ts';
 import { DAMAGE_HINT, LogDamagedError } from '../capture/log-damage.ts';
-import { SourceDivergedError } from '../core/errors.ts';
+import { type LocalFileError, SourceDivergedError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { formatPosition } from '../core/types.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
@@ -56,6 +56,15 @@ export function damageAtStart(
     damage,
   });
 }
+
+/** What stands behind is good; what is bad there is that the disk does not give it back. */
+export const unreadableDamage = (cause: LocalFileError, { message, damage, facts }: LogDamagedError): LogDamagedError =>
+  new LogDamagedError(`${cause.message}, and that has lasted; ${message}`, {
+    cause,
+    hint: cause.hint ?? DAMAGE_HINT,
+    facts: { ...facts, ...cause.facts },
+    damage,
+  });
 
 /** One line for each new generation: a warning for all but the first. */
 export function sayBegun(

@@ -3,10 +3,11 @@
  * here; a refused start leaves the store as it was.
  */
 import type { TailPosition } from '../capture/commit-run.ts';
+import { throughBadSectors } from '../capture/bad-sectors.ts';
 import { compareWithLocalLog, type LogComparison, readLogStart } from '../capture/local-log.ts';
 import type { LogDamagedError } from '../capture/log-damage.ts';
 import { findStandingDamage } from '../capture/standing-damage.ts';
-import type { SourceDivergedError } from '../core/errors.ts';
+import type { LocalFileError, SourceDivergedError } from '../core/errors.ts';
 import { isProvenDead, type ProcessIdentity } from '../core/process-identity.ts';
 import { samePosition, type TxOffset, txOffset } from '../core/types.ts';
 import type { GenerationReason } from '../layout/generation-document.ts';
@@ -17,7 +18,7 @@ import { waitForLease } from './lease-wait.ts';
 import { findBase, localLogState, type LocalPlace, readLocalFacts } from './local-facts.ts';
 import { conditionsBroken, ownerError } from './refusals.ts';
 import { decideStart, type HeadState, type StartDecision } from './start-decision.ts';
-import { baseError, damageAtStart, sayBegun } from './start-words.ts';
+import { baseError, damageAtStart, sayBegun, unreadableDamage } from './start-words.ts';
 import { readStoredState, type StoredState } from './stored-state.ts';
 import { type Started, takeHead, type TakeHeadFacts, type TakeHeadOptions } from './take-head.ts';
 
@@ -46,6 +47,8 @@ export interface StartOptions extends TakeHeadOptions, LocalPlace {
 export interface Carried {
   /** Where the log was found to be damaged: looked at again. */
   readonly damage?: TailPosition | null;
+  /** Why a file of the log cannot be read, which has lasted: what is looked at is looked at through it. */
+  readonly unreadable?: LocalFileError | null;
   /** The local log may be another one than the one that was read: all that is stored is compared, not the end alone. */
   readonly inDoubt?: boolean;
   /** The session under which this process held the head before: it writes no more. */
@@ -78,9 +81,10 @@ interface Facts extends TakeHeadFacts {
  * @throws LeaseHeldError, ConfigurationError; store errors; LocalFileError, UnsupportedFormatError of the local log
  */
 export async function start(
-  options: StartOptions,
+  given: StartOptions,
   { signal }: { signal?: AbortSignal | undefined } = {},
 ): Promise<StartOutcome> {
+  const options = lookingThrough(given);
   const { client, log } = options;
   let expired: ObjectVersion | null = null;
   /** The version of head.json, null for none, in whose place ours was refused. */
@@ -127,6 +131,13 @@ export async function start(
   }
 }
 
+/** What cannot be read is passed over, and damage, only where it has stayed so. */
+function lookingThrough(options: StartOptions): StartOptions {
+  const { source, carried } = options;
+  if (!carried?.unreadable) return options;
+  return { ...options, source: { ...source, files: throughBadSectors(source.files) } };
+}
+
 interface GatherOptions {
   readonly logStart: TxOffset;
   readonly expired: ObjectVersion | null;
@@ -166,6 +177,7 @@ async function gather(options: StartOptions, { logStart, expired, signal }: Gath
   const compared = position && (await compareWithLocalLog(source, state.ends, { time: position.time, signal }));
   const search = await searchWhereParted(compared, { options, state, signal });
   const comparison = doubted(compared, { search, state });
+  requireReadable(options.carried, { compared, comparison });
   const common = search?.point ?? null;
   const damage = await findDamage(comparison, { options, signal });
   const base = damage && (await findBase(options, local, { from: baseFrom(damage, state), signal }));
@@ -206,14 +218,31 @@ function doubted(
   return { agreement: 'differs', detail };
 }
 
+/**
+ * Where bytes are read through that the disk does not give, an end that is not found may be one of those: only a commit
+ * that is another one is proof that the log is.
+ *
+ * @throws LocalFileError
+ */
+function requireReadable(
+  carried: Carried | undefined,
+  { compared, comparison }: { compared: LogComparison | null; comparison: LogComparison | null },
+): void {
+  if (!carried?.unreadable) return;
+  if (comparison?.agreement === 'shorter' || comparison !== compared) throw carried.unreadable;
+}
+
 /** What was found just now, or before and still stands. */
 async function findDamage(
   comparison: LogComparison | null,
   { options, signal }: { options: StartOptions; signal: AbortSignal | undefined },
 ): Promise<LogDamagedError | null> {
-  if (comparison?.agreement === 'damaged') return damageAtStart(comparison, options);
-  const carried = options.carried?.damage ?? null;
-  return carried && findStandingDamage(options.source, carried, { signal });
+  const { damage = null, unreadable } = options.carried ?? {};
+  const standing =
+    comparison?.agreement === 'damaged'
+      ? damageAtStart(comparison, options)
+      : damage && (await findStandingDamage(options.source, damage, { signal }));
+  return standing && unreadable ? unreadableDamage(unreadable, standing) : standing;
 }
 
 /** The part of a look that needs no store: whether nothing but waiting would come of a whole one. */
