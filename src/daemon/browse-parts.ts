@@ -13,6 +13,7 @@ import { readStore } from '../restore/read-store.ts';
 import { readKind, readServerStore, requireServer, type ServerView } from '../restore/server/read-server-store.ts';
 import { openDestination } from './destination.ts';
 import { listStoredReplicas } from './stored-parts.ts';
+import { namingReplicas } from './unknown-replica.ts';
 
 export interface BrowseOptions {
   /** Of a server's backup: this database alone. */
@@ -78,7 +79,10 @@ async function browse<T>(url: string, options: BrowseOptions, work: BrowseWork<T
   const ids = options.replicaId === undefined ? await listStoredReplicas(client, { signal }) : [options.replicaId];
   for (const replicaId of [...ids].sort((a, b) => (a < b ? -1 : 1))) {
     const prefix = replicaPrefix(replicaId);
-    const result = await orError(browseDatabase(prefixedClient(client, prefix), options, work));
+    const found = browseDatabase(prefixedClient(client, prefix), options, work);
+    const result = await orError(
+      options.replicaId === undefined ? found : namingReplicas({ client, replicaId, signal }, found),
+    );
     signal.throwIfAborted();
     parts.push({ prefix, replicaId, result });
   }

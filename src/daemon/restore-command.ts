@@ -21,6 +21,7 @@ import { rankDestinations } from './choose-destination.ts';
 import { openDestination } from './destination.ts';
 import { restoreFromRanked } from './restore-from-ranked.ts';
 import { isBackupWithoutDatabase, isServerWithoutDatabase } from './server-without-database.ts';
+import { namingReplicas } from './unknown-replica.ts';
 
 export interface RestoreCommandOptions {
   /** All destinations of the database or server; of several the one that reaches furthest is taken. */
@@ -128,5 +129,6 @@ async function restoreFrom(
   }
   requireServer(kind, client.url);
   const one = prefixedClient(client, replicaPrefix(replicaId));
-  return { kind: 'database', ...(await restore({ ...common, client: one })), source: one.url };
+  const report = await namingReplicas({ client, replicaId, signal }, restore({ ...common, client: one }));
+  return { kind: 'database', ...report, source: one.url };
 }
