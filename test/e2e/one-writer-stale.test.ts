@@ -77,10 +77,11 @@ async function buryHolder(client: MemoryReplicaClient): Promise<void> {
 }
 
 describe.concurrent('a writer that was replaced without knowing it', () => {
-  test.each([
+  test.for([
     { leaseTtlMs: 600_000, learns: 'at its end' },
     { leaseTtlMs: 200, learns: 'as soon as its put has arrived' },
-  ])('a put that hangs on the way meanwhile (learnt $learns)', async ({ leaseTtlMs }) => {
+  ])('a put that hangs on the way meanwhile (learnt $learns)', async ({ leaseTtlMs }, { expect: own }) => {
+    // `own`: of several tests at once, only a test's own `expect` knows which test polls.
     await using place = await temporaryDirectory();
     const [ours, theirs] = await twoCopies(place);
     const client = new HangingClient();
@@ -89,8 +90,9 @@ describe.concurrent('a writer that was replaced without knowing it', () => {
       () => null,
       (error: unknown) => error,
     );
-    await expect.poll(() => stale.status().stored?.tx).toBe(ours.commits.at(-1)?.last);
+    await own.poll(() => stale.status().stored?.tx).toBe(ours.commits.at(-1)?.last);
     client.hang = true;
+    const before = ours.commits.length;
     await ours.grow(10);
     await client.hung.promise;
     const toldBefore = stale.status().stored?.tx;
@@ -103,7 +105,7 @@ describe.concurrent('a writer that was replaced without knowing it', () => {
     if (leaseTtlMs <= 1_000) await delay(leaseTtlMs);
     client.arrive.resolve();
     if (leaseTtlMs > 1_000) {
-      await expect.poll(() => stale.status().stored?.tx).toBe(ours.commits.at(-1)?.last);
+      await own.poll(() => stale.status().stored?.tx).toBe(ours.commits.at(-1)?.last);
       stale.drain();
     }
     expect(await ended).toBeInstanceOf(FencedError);
@@ -118,7 +120,9 @@ describe.concurrent('a writer that was replaced without knowing it', () => {
     // It did arrive, and its generation is whole: that is what must not be mixed into the other's.
     const [mine, line] = [await lines.line(old), await lines.line(generation)];
     expect([mine.faults, line.faults]).toEqual([[], []]);
-    expect(mine.commits).toHaveLength(ours.commits.length);
+    // The put that hangs may have been cut before the last of these commits was written.
+    if (leaseTtlMs > 1_000) expect(mine.commits).toHaveLength(ours.commits.length);
+    expect(mine.commits.length).toBeGreaterThan(before);
     expect(partsFrom(mine.commits, ours)).toBeNull();
     expect(line.commits).toHaveLength(theirs.commits.length);
     expect(partsFrom(line.commits, theirs)).toBeNull();
