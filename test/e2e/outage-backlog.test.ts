@@ -3,11 +3,11 @@
  * by few, long objects and by the good news.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { readFile } from 'node:fs/promises';
 import { afterAll, expect } from 'vitest';
 import { databaseBesideStore, runWell, writeConfig } from '../support/database-beside-store.ts';
 import { LongLog } from '../support/long-log.ts';
 import { testNeeding } from '../support/named-skip.ts';
+import { PEAK_BYTES_MAX, peakBytes } from '../support/peak-bytes.ts';
 import { type RunningProgram, startProgram } from '../support/program.ts';
 import { s3Credentials, s3Url } from '../support/s3-place.ts';
 import { isServer, s3Server } from '../support/s3-server.ts';
@@ -20,18 +20,9 @@ afterAll(async () => {
   if (isServer(found)) await found.stop();
 });
 
-const MIB = 1024 * 1024;
 const MEMORY_MIB = 32;
-/** Node and the SDK need 90 MiB before the first byte; the copies that are on their way to the sockets come on top. */
-const PEAK_BYTES_MAX = 256 * MIB;
 /** Of 1 s: a warning is due after ten. */
 const OUTAGE_MS = 12_000;
-
-/** Bytes of VmHWM in proc(5): the most that the process has held. */
-async function peakBytes({ pid }: RunningProgram): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
-}
 
 const objectsOf = ({ stderr }: RunningProgram): number => stderr.split('"msg":"stored"').length - 1;
 

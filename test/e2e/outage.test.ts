@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { appendFile, readdir } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { compareRestored } from '../support/compare-restored.ts';
 import { databaseBesideStore, runBadly, runWell, writeConfig } from '../support/database-beside-store.ts';
 import { GrowingDatabase } from '../support/growing-database.ts';
@@ -13,46 +13,10 @@ import { testNeeding } from '../support/named-skip.ts';
 import { startProgram } from '../support/program.ts';
 import { rawHttpServer } from '../support/raw-http-server.ts';
 import { readDatabase } from '../support/recorded-database.ts';
-import { s3Credentials, s3Url } from '../support/s3-place.ts';
-import { isServer, s3Server } from '../support/s3-server.ts';
 import { mountSmallDisk, whyNoSmallDisk } from '../support/small-disk.ts';
-import { TcpProxy } from '../support/tcp-proxy.ts';
 import { vectorDirectory } from '../vectors/vectors.ts';
 
-const found = await s3Server();
-const needsS3 = testNeeding({ missing: isServer(found) ? null : found.skip, requiredBy: 'STDB_TEST_REQUIRE_S3' });
 const needsDisk = testNeeding({ missing: whyNoSmallDisk() });
-
-afterAll(async () => {
-  if (isServer(found)) await found.stop();
-});
-
-needsS3('an S3 server that goes away while the database grows, and comes again', async () => {
-  if (!isServer(found)) throw new Error(found.skip);
-  await using place = await databaseBesideStore(null);
-  await using proxy = new TcpProxy(found.endpoint);
-  await proxy.open();
-  const url = s3Url({ ...found, endpoint: proxy.endpoint }, await found.makeBucket());
-  const env = s3Credentials(found);
-  const recorded = await readDatabase(vectorDirectory('v2-small'));
-  const growing = new GrowingDatabase(place.database, recorded);
-  await growing.create();
-  await using program = startProgram(['replicate', '-log-level', 'debug', place.database, url], { env });
-  while (growing.lastTx < 100n) await growing.writeCommit();
-  await program.says(/"msg":"stored"/);
-  await proxy.cut();
-  while (growing.lastTx < 200n) await growing.writeCommit();
-  await program.says(/a call to the store failed; trying again/);
-  await proxy.open();
-  await growing.takeSnapshot(180n);
-  await growing.finish();
-  await program.says(/snapshot stored/);
-  program.kill('SIGTERM');
-  const { code, stderr } = await program.ended();
-  expect(code, stderr).toBe(0);
-  await runWell(['restore', '-o', place.restored, url], { env });
-  expect((await compareRestored(recorded, place.restored)).differences).toEqual([]);
-});
 
 describe('a store that takes requests and never answers', () => {
   const env = { AWS_ACCESS_KEY_ID: 'somebody', AWS_SECRET_ACCESS_KEY: 'something' };

@@ -16,10 +16,12 @@ import { TcpProxy } from './tcp-proxy.ts';
 
 /** Short, so that outages of seconds are long ones. */
 export const INTERVAL_MS = 100;
-const LINES = ['owner: game-0', 'request-timeout: 1s', 'levels:', `  - interval: ${INTERVAL_MS}ms`];
+const LINES = ['owner: game-0', 'levels:', `  - interval: ${INTERVAL_MS}ms`];
 
 export interface OutageSceneOptions {
   readonly record?: boolean;
+  /** Default 1 s. */
+  readonly requestTimeout?: string;
   /** More lines of the configuration. */
   readonly more?: readonly string[];
 }
@@ -52,7 +54,10 @@ export class OutageScene implements AsyncDisposable {
   }
 
   /** The first third of the recording is written and stored. */
-  static async open(server: S3Server, { record = false, more = [] }: OutageSceneOptions = {}): Promise<OutageScene> {
+  static async open(
+    server: S3Server,
+    { record = false, requestTimeout = '1s', more = [] }: OutageSceneOptions = {},
+  ): Promise<OutageScene> {
     const place = await databaseBesideStore(null);
     const proxy = new TcpProxy(server.endpoint, { record });
     await proxy.open();
@@ -63,7 +68,11 @@ export class OutageScene implements AsyncDisposable {
     await growing.create();
     while (growing.lastTx < 100n) await growing.writeCommit();
     const url = s3Url({ ...server, endpoint: proxy.endpoint }, bucket);
-    const config = await writeConfig(place.at('config.yml'), { ...place, url, more: [...LINES, ...more] });
+    const config = await writeConfig(place.at('config.yml'), {
+      ...place,
+      url,
+      more: [...LINES, `request-timeout: ${requestTimeout}`, ...more],
+    });
     const args = ['replicate', '-log-level', 'debug', '-log-format', 'json', '-config', config];
     const program = startProgram(args, { env });
     const scene = new OutageScene({ place, proxy, program, growing, recorded }, { url: s3Url(server, bucket), env });
@@ -84,8 +93,18 @@ export class OutageScene implements AsyncDisposable {
     return this.program.stderr.split('a call to the store failed; trying again').length - 1;
   }
 
+  /** Until everything up to there is stored. */
   async hasStored(tx: bigint): Promise<void> {
-    await this.program.until(() => this.stored().some(({ last }) => last >= tx), `transaction ${tx} to be stored`);
+    await this.program.until(() => this.#storedTo() >= tx, `transaction ${tx} to be stored`);
+  }
+
+  #storedTo(): bigint {
+    let to = -1n;
+    for (const { first, last } of this.stored().toSorted((a, b) => Number(a.first - b.first))) {
+      if (first > to + 1n) break;
+      to = last;
+    }
+    return to;
   }
 
   /** Writes what is left, ends the program well, and compares a restore with the source. */

@@ -30,6 +30,11 @@ export interface ProgramResult {
   readonly stderr: string;
 }
 
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 export class RunningProgram implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #ended: Promise<ProgramResult>;
@@ -40,15 +45,14 @@ export class RunningProgram implements AsyncDisposable {
     this.#child = child;
     child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
-    const kill = (): boolean => child.kill('SIGKILL');
-    process.once('exit', kill);
+    running.add(child);
     const timer = setTimeout(() => {
       this.stderr += `\nkilled by the test after ${timeoutMs} ms\n`;
-      kill();
+      child.kill('SIGKILL');
     }, timeoutMs);
     this.#ended = once(child, 'close').then(([code, signal]: unknown[]) => {
       clearTimeout(timer);
-      process.removeListener('exit', kill);
+      running.delete(child);
       const { stdout, stderr } = this;
       return { code: code as number | null, signal: signal as NodeJS.Signals | null, stdout, stderr };
     });
