@@ -64,7 +64,9 @@ async function readSource({ path, env, readFile }: LoadOptions): Promise<YamlSou
           : `there is no configuration file ${path}`;
       throw new ConfigurationError(what, {
         cause: error,
-        hint: 'Name one with -config FILE or STDB_REPLICATE_CONFIG; replicate.yml.example shows what may stand in it.',
+        hint:
+          'Name one with -config FILE or STDB_REPLICATE_CONFIG; replicate.yml.example shows what may stand in it. Given a ' +
+          'URL, s3://bucket/prefix or file:///path, most commands do without.',
         facts: { file: path },
       });
     }
