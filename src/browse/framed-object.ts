@@ -15,6 +15,7 @@ import { type CommitFacts, CommitScanner } from '../spacetimedb/commit-scanner.t
 import { decodeSegmentHeader, type LogVersion, SEGMENT_HEADER_BYTES } from '../spacetimedb/segment-header.ts';
 import { type LoggedCommit, loggedCommit } from './logged-commit.ts';
 import { corruptLog } from './object-commits.ts';
+import { smallPieces } from './small-pieces.ts';
 
 /** Stored bytes of neighbouring frames that one request asks for. */
 const GROUP_BYTES_MAX = 1024 * 1024;
@@ -110,8 +111,8 @@ export class FramedObject {
   }
 
   /**
-   * The commits of frames `from` to `until` (exclusive), both beginnings of commits or the object's end, in batches of a
-   * frame. Once it has ended by itself, it is proven that they join what lies behind them.
+   * The commits of frames `from` to `until` (exclusive), both beginnings of commits or the object's end, in small
+   * batches. Once it has ended by itself, it is proven that they join what lies behind them.
    *
    * @throws as `open`
    */
@@ -123,12 +124,14 @@ export class FramedObject {
     const next = until === this.frames ? null : await this.startOf(until);
     const scanner = new CommitScanner({ version: this.#version, expectedTx, timeBefore: NO_TIME, onCommit });
     for await (const plain of this.#plain(from, until)) {
-      scanner.push(plain);
-      if (batch.length > 0) yield batch;
-      batch = [];
-      const { problem } = scanner;
-      if (problem !== null) {
-        throw corruptLog(object, `holds a bad commit where transaction ${problem.tx} should be (${problem.kind})`);
+      for (const piece of smallPieces(plain)) {
+        scanner.push(piece);
+        if (batch.length > 0) yield batch;
+        batch = [];
+        const { problem } = scanner;
+        if (problem !== null) {
+          throw corruptLog(object, `holds a bad commit where transaction ${problem.tx} should be (${problem.kind})`);
+        }
       }
     }
     if (scanner.pendingBytes === 0 && this.#joins(scanner.nextTx, scanner.lastCrc, next)) return;

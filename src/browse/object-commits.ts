@@ -10,6 +10,7 @@ import { partBytesFor, partCount, partsOf, PartStream } from '../restore/part-st
 import { type CommitFacts, CommitScanner } from '../spacetimedb/commit-scanner.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../spacetimedb/segment-header.ts';
 import { type LoggedCommit, loggedCommit } from './logged-commit.ts';
+import { smallPieces } from './small-pieces.ts';
 
 /** What is read ahead of a reader that stops is thrown away: little at once. */
 const PART_BYTES_MAX = 1024 * 1024;
@@ -31,7 +32,7 @@ export const corruptLog = ({ key }: LogObject, what: string): CorruptionError =>
   new CorruptionError(`the log object ${key} ${what}`, { facts: { key } });
 
 /**
- * Up to the step's cut, in batches of a frame. Once it has ended by itself, it is proven that the object holds what its
+ * Up to the step's cut, in small batches. Once it has ended by itself, it is proven that the object holds what its
  * name says, or the cut.
  *
  * @throws CorruptionError, UnsupportedFormatError, ObjectNotFoundError with the key in their facts; what the client throws
@@ -59,18 +60,20 @@ export async function* objectCommits(
       bytes = bytes.subarray(SEGMENT_HEADER_BYTES);
       scanner = new CommitScanner({ version, expectedTx: object.first, timeBefore, onCommit });
     }
-    scanner.push(bytes);
-    const found = last();
-    const isCut = cut !== null && found !== null && found.lastTx >= cut.tx;
-    if (isCut && (found.lastTx !== cut.tx || found.crc !== cut.crc)) {
-      throw corruptLog(object, `has another commit at ${cut.tx} than the generation that branched off there names`);
-    }
-    if (batch.length > 0) yield batch;
-    batch = [];
-    if (isCut) return;
-    const { problem } = scanner;
-    if (problem !== null) {
-      throw corruptLog(object, `holds a bad commit where transaction ${problem.tx} should be (${problem.kind})`);
+    for (const piece of smallPieces(bytes)) {
+      scanner.push(piece);
+      const found = last();
+      const isCut = cut !== null && found !== null && found.lastTx >= cut.tx;
+      if (isCut && (found.lastTx !== cut.tx || found.crc !== cut.crc)) {
+        throw corruptLog(object, `has another commit at ${cut.tx} than the generation that branched off there names`);
+      }
+      if (batch.length > 0) yield batch;
+      batch = [];
+      if (isCut) return;
+      const { problem } = scanner;
+      if (problem !== null) {
+        throw corruptLog(object, `holds a bad commit where transaction ${problem.tx} should be (${problem.kind})`);
+      }
     }
   }
   if (cut !== null) throw corruptLog(object, `does not hold the commit that ends at ${formatPosition(cut)}`);
