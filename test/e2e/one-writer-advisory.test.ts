@@ -4,14 +4,17 @@
  */
 import { describe, expect, test } from 'vitest';
 import { S3ReplicaClient } from '../../src/replica/s3/s3-replica-client.ts';
+import { Random } from '../sim/random.ts';
 import { compareRestored } from '../support/compare-restored.ts';
 import { writeConfig } from '../support/database-beside-store.ts';
 import { deafS3, type DeafStore, findRclone, rcloneS3 } from '../support/deaf-s3.ts';
 import { GrowingDatabase } from '../support/growing-database.ts';
 import { testNeeding } from '../support/named-skip.ts';
 import { runProgram, startProgram } from '../support/program.ts';
+import { mildFaults } from '../support/line-faults.ts';
 import { readDatabase } from '../support/recorded-database.ts';
 import { readHead, readStored, type HeadFacts, type StoredDatabase } from '../support/stored-log.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { mirror } from '../support/mirror.ts';
 import { vectorDirectory } from '../vectors/vectors.ts';
@@ -34,7 +37,11 @@ const WARNING = /this store ignores conditional writes/g;
 
 async function liveIn(store: DeafStore): Promise<void> {
   await using place = await temporaryDirectory();
-  const { endpoint, bucket, accessKeyId, secretAccessKey } = store;
+  await using proxy = new TcpProxy(store.endpoint);
+  await proxy.open();
+  proxy.mode = { kind: 'faults', fateOf: mildFaults(new Random(Date.now())) };
+  const { bucket, accessKeyId, secretAccessKey } = store;
+  const { endpoint } = proxy;
   const url = `s3://${bucket}/some/prefix?endpoint=${endpoint}&region=us-east-1&forcePathStyle=true`;
   const env = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
   const recorded = await readDatabase(vectorDirectory('v2-small'));
@@ -48,7 +55,14 @@ async function liveIn(store: DeafStore): Promise<void> {
     looks += 1;
     const root = place.at(`mirror-${looks}`);
     const credentials = { accessKeyId, secretAccessKey };
-    const options = { bucket, prefix: 'some/prefix', endpoint, region: 'us-east-1', forcePathStyle: true, credentials };
+    const options = {
+      bucket,
+      prefix: 'some/prefix',
+      endpoint: store.endpoint,
+      region: 'us-east-1',
+      forcePathStyle: true,
+      credentials,
+    };
     await using client = await S3ReplicaClient.open(options);
     await mirror(client, root);
     return { stored: await readStored(root), head: await readHead(root) };

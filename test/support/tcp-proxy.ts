@@ -28,8 +28,8 @@ export type ProxyMode =
   | { readonly kind: 'keep'; readonly line: RegExp }
   /** So many bytes a second from the clients to the server, on all connections together. */
   | { readonly kind: 'throttle'; readonly bytesPerSecond: number }
-  /** Each request meets with its own fate. */
-  | { readonly kind: 'faults'; readonly fateOf: () => RequestFate }
+  /** Each request meets with its own fate, told by its line. */
+  | { readonly kind: 'faults'; readonly fateOf: (line: string) => RequestFate }
   /** Each request is answered with this text, and the connection is closed. */
   | { readonly kind: 'answer'; readonly text: string };
 
@@ -149,7 +149,7 @@ export class TcpProxy implements AsyncDisposable {
       if (isRequest) {
         line = begun;
         held.line = line;
-        held.fate = this.#mode.kind === 'faults' ? this.#mode.fateOf() : { kind: 'pass' };
+        held.fate = this.#mode.kind === 'faults' ? this.#mode.fateOf(line) : { kind: 'pass' };
         if (held.fate.kind !== 'pass') this.faults += 1;
         this.requests += 1;
         requestBytes = 0;
