@@ -7,6 +7,7 @@
 import { byteOffset, type ByteOffset, type Crc32c, type TxOffset } from '../core/types.ts';
 import { type CommitFacts, CommitScanner } from '../spacetimedb/commit-scanner.ts';
 import { locateCommit } from '../spacetimedb/locate.ts';
+import { decodeOffsetIndex, type OffsetIndexEntry } from '../spacetimedb/offset-index.ts';
 import { SEGMENT_HEADER_BYTES } from '../spacetimedb/segment-header.ts';
 import { openSegment, type SegmentReader } from '../spacetimedb/segment-reader.ts';
 import type { SegmentEntry } from '../spacetimedb/segments.ts';
@@ -14,6 +15,8 @@ import { findNextCommit } from './commit-beyond.ts';
 import { type LogSource, readOffsetIndex } from './log-source.ts';
 
 const SCAN_BYTES = 1024 * 1024;
+/** Wanted commits that lie further apart, by the offset index, are looked up each by itself. */
+const APART_BYTES = 4 * SCAN_BYTES;
 /** A file with more bad places than this is not read further. */
 const BAD_PLACES_MAX = 64;
 
@@ -52,7 +55,6 @@ export async function readSegmentEnds(
   segment: SegmentEntry,
   { wanted, signal }: { wanted: readonly TxOffset[]; signal?: AbortSignal | undefined },
 ): Promise<SegmentEnds> {
-  const first = wanted[0] as TxOffset;
   const reader = await openSegment(source.files, segment);
   if (reader === null || reader.version === null) {
     await reader?.close();
@@ -61,21 +63,43 @@ export async function readSegmentEnds(
   }
   await using _ = reader;
   const offsetIndex = await readOffsetIndex(source, segment.tx);
-  const located = await locateCommit(reader, first, { offsetIndex, signal });
-  const wantedTxs = new Set<TxOffset>(wanted);
   const ends = new Map<TxOffset, HeldEnd>();
+  const bad: BadPlace[] = [];
   let lastTx: TxOffset | null = null;
-  const bad = await scanThroughDamage(reader, {
-    from: located ?? beginning(segment.tx),
-    until: wanted.at(-1) as TxOffset,
-    onCommit: ({ lastTx: tx, crc, end }) => {
-      if (wantedTxs.has(tx)) ends.set(tx, { crc, end });
-      lastTx = tx;
-    },
-    offsetIndex,
-    signal,
-  });
+  for (const group of groupsApart(wanted, decodeOffsetIndex(offsetIndex ?? new Uint8Array(0)))) {
+    const located = await locateCommit(reader, group[0] as TxOffset, { offsetIndex, signal });
+    const wantedTxs = new Set<TxOffset>(group);
+    const found = await scanThroughDamage(reader, {
+      from: located ?? beginning(segment.tx),
+      until: group.at(-1) as TxOffset,
+      onCommit: ({ lastTx: tx, crc, end }) => {
+        if (wantedTxs.has(tx)) ends.set(tx, { crc, end });
+        lastTx = tx;
+      },
+      offsetIndex,
+      signal,
+    });
+    bad.push(...found);
+  }
   return { ends, lastTx, bad };
+}
+
+/** So that little is read between two commits that lie far from each other. The entries are hints: they group, no more. */
+function groupsApart(
+  wanted: readonly TxOffset[],
+  entries: readonly OffsetIndexEntry[],
+): readonly (readonly TxOffset[])[] {
+  const groups: TxOffset[][] = [];
+  let entry = -1;
+  let lastAt = Number.NEGATIVE_INFINITY;
+  for (const tx of wanted) {
+    while ((entries[entry + 1]?.tx ?? tx + 1n) <= tx) entry += 1;
+    const at = entries[entry]?.at ?? 0;
+    if (groups.length === 0 || at - lastAt > APART_BYTES) groups.push([]);
+    groups.at(-1)?.push(tx);
+    lastAt = at;
+  }
+  return groups;
 }
 
 /** The checked commit that holds `tx`, also where the file is bad before it; null where it is not there. */

@@ -161,7 +161,25 @@ function stateOf({
       time: object.time,
     }),
   );
-  const ends = from === null ? walked : [from, ...walked];
+  const chained = from === null ? walked : [from, ...walked];
+  const position = chained.at(-1) ?? null;
+  const ends = position === null ? [] : [...knownBefore(position, { generation, objects, chained }), position];
   const lastNumber = numberOf(generation.generation);
-  return { head, generation, position: ends.at(-1) ?? null, ends, snapshots, lastNumber };
+  return { head, generation, position, ends, snapshots, lastNumber };
+}
+
+/** Ascending: all else that is known of the line without a further request. Of higher levels the listing shows all objects. */
+function knownBefore(
+  { tx: last }: Position,
+  {
+    generation,
+    objects,
+    chained,
+  }: Pick<Listed, 'objects'> & { generation: GenerationDocument; chained: readonly Position[] },
+): readonly Position[] {
+  const parent = generation.parent === null ? [] : [generation.parent.position];
+  const listed = objects.map((object): Position => ({ tx: object.last, crc: object.crc }));
+  const known = [...parent, ...chained, ...listed].filter(({ tx }) => tx < last);
+  const byName = new Map(known.map(({ tx, crc }) => [`${tx} ${crc}`, { tx, crc }]));
+  return [...byName.values()].sort((a, b) => (a.tx < b.tx ? -1 : a.tx > b.tx ? 1 : 0));
 }
