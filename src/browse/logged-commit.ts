@@ -7,6 +7,8 @@ import { decodeRecordPrefix } from '../spacetimedb/record-prefix.ts';
 export interface LoggedCommit {
   /** Whose object holds it. */
   readonly generation: GenerationName;
+  /** False: the log no longer has it, and only the snapshot that was taken at it keeps it. */
+  readonly inLog: boolean;
   readonly first: TxOffset;
   /** The recovery point. */
   readonly last: TxOffset;
@@ -47,6 +49,7 @@ export function loggedCommit(facts: CommitFacts, generation: GenerationName): Lo
   const connection = prefix?.callerConnectionId ?? NO_CONNECTION;
   return {
     generation,
+    inLog: true,
     first: tx,
     last: lastTx,
     crc,

@@ -18,12 +18,14 @@ import { lineEnd } from '../restore/plan.ts';
 import type { StoreView } from '../restore/plan-types.ts';
 import { lineRuns, lineTo } from '../restore/recoverable.ts';
 import { findHoles, holeError, isOutsideOfTimes } from './log-holes.ts';
-import type { LoggedCommit, LogQuery } from './logged-commit.ts';
+import { isWanted, type LoggedCommit, type LogQuery, sideOf } from './logged-commit.ts';
 import { objectCommits } from './object-commits.ts';
+import { OwnCommits } from './own-commits.ts';
 import { commitsBackward, commitsForward, type StepOptions } from './step-commits.ts';
 
 /** Objects up to this size are read several at once. */
 const SMALL_BYTES_MAX = 64 * 1024;
+const COMMIT_TRANSACTIONS_MAX = 65_535n;
 
 export interface ReadLogOptions {
   readonly fetch: FetchOptions;
@@ -37,8 +39,11 @@ export interface ReadLogOptions {
 interface Stop {
   readonly run: LineRun;
   readonly index: number;
-  readonly step: LineStep;
+  /** Null: the commit before the run's first step, which only a snapshot keeps. */
+  readonly step: LineStep | null;
 }
+
+type StepStop = Stop & { readonly step: LineStep };
 
 /**
  * @throws NoBackupError, UsageError for an unknown generation; CorruptionError where the line cannot be followed, and
@@ -56,12 +61,14 @@ class LogReader {
   readonly #unusable = new Map<string, Error>();
   /** The last transactions of these, as far as they belong to the line. */
   readonly #lost: TxOffset[] = [];
+  readonly #own: OwnCommits;
   #runs: readonly LineRun[];
 
   constructor(view: StoreView, generation: GenerationName, options: ReadLogOptions) {
     this.#view = view;
     this.#generation = generation;
     this.#options = options;
+    this.#own = new OwnCommits(options.fetch);
     this.#runs = this.#findRuns();
   }
 
@@ -100,8 +107,9 @@ class LogReader {
   /** Small objects ahead, side by side; a long one when it is its turn, so that memory stays bounded. */
   async *#forwardFrom(cursor: TxOffset): AsyncGenerator<readonly LoggedCommit[], void, void> {
     const { fetch } = this.#options;
-    const stops = this.#stops().filter(({ step }) => endOf(step) >= cursor);
+    const stops = this.#stops().filter(({ run, step }) => (step === null ? run.first : endOf(step)) >= cursor);
     const begin = async (stop: Stop) => {
+      if (!isStep(stop)) return [await this.#ownCommit(stop, this.#options.query)];
       const options = await this.#optionsOf(stop, cursor);
       if (stop.step.object.size > SMALL_BYTES_MAX) return commitsForward(stop.step, options);
       return await collect(commitsForward(stop.step, options));
@@ -120,10 +128,15 @@ class LogReader {
       if (before === 0n) return found;
       const upper = before === null ? query : { ...query, ...upTo(query, txOffset(before - 1n)) };
       const stops = this.#stops()
-        .filter(({ step }) => before === null || step.object.first < before)
+        .filter(({ run, step }) => before === null || (step?.object.first ?? run.first) < before)
         .toReversed();
-      const read = async (stop: Stop) =>
-        commitsBackward(stop.step, count, { ...(await this.#optionsOf(stop, txOffset(0n))), query: upper });
+      const read = async (stop: Stop) => {
+        if (!isStep(stop)) return await this.#ownCommit(stop, upper);
+        return await commitsBackward(stop.step, count, {
+          ...(await this.#optionsOf(stop, txOffset(0n))),
+          query: upper,
+        });
+      };
       // More ahead would be read in vain where the newest object alone has enough.
       const ahead = query.reducer === null ? 2 : fetch.parallelism;
       try {
@@ -145,6 +158,8 @@ class LogReader {
     const { from, to } = this.#options.query;
     const stops: Stop[] = [];
     for (const run of this.#runs) {
+      if (run.commitFromManifest && !isBeyond(run.first, this.#options.query))
+        stops.push({ run, index: -1, step: null });
       for (const [index, step] of run.steps.entries()) {
         const { object } = step;
         const before = run.steps[index - 1];
@@ -159,7 +174,13 @@ class LogReader {
     return stops;
   }
 
-  async #optionsOf(stop: Stop, cursor: TxOffset): Promise<StepOptions> {
+  /** One at the most. @throws as `OwnCommits.of` */
+  async #ownCommit({ run }: Stop, query: LogQuery): Promise<readonly LoggedCommit[]> {
+    const own = await this.#own.of(run);
+    return own !== null && isWanted(own.commit, query) && sideOf(own.time, query) === 0 ? [own.commit] : [];
+  }
+
+  async #optionsOf(stop: StepStop, cursor: TxOffset): Promise<StepOptions> {
     const { fetch, query } = this.#options;
     const timeBefore = await this.#timeBefore(stop);
     const { first } = stop.run;
@@ -168,7 +189,7 @@ class LogReader {
     return { fetch, query, timeBefore: this.#isWithinTimes(stop, timeBefore) ? null : timeBefore, notBefore };
   }
 
-  #isWithinTimes({ step: { object } }: Stop, timeBefore: Micros): boolean {
+  #isWithinTimes({ step: { object } }: StepStop, timeBefore: Micros): boolean {
     const { from, to } = this.#options.query;
     const isLate = from?.kind !== 'time' || timeBefore >= from.time;
     return isLate && (to?.kind !== 'time' || object.time <= to.time);
@@ -179,7 +200,7 @@ class LogReader {
     const { from, to } = this.#options.query;
     if (from?.kind !== 'time' && to?.kind !== 'time') return micros(0n);
     const before = run.steps[index - 1];
-    if (before === undefined) return this.#timeOfName(run);
+    if (before === undefined) return this.#timeOfName(run) ?? (await this.#own.of(run))?.time ?? micros(0n);
     if (before.cut === null) return before.object.time;
     // A cut object's name tells of later commits.
     const timeBefore = await this.#timeBefore({ run, index: index - 1, step: before });
@@ -191,7 +212,7 @@ class LogReader {
   }
 
   /** Of the object that ends where the run begins, where it is still listed. */
-  #timeOfName({ steps }: LineRun): Micros {
+  #timeOfName({ steps }: LineRun): Micros | null {
     const begin = steps[0]?.object;
     for (const objects of this.#view.listing.logObjects.values()) {
       const own = objects.find(
@@ -199,16 +220,18 @@ class LogReader {
       );
       if (own !== undefined) return own.time;
     }
-    return micros(0n);
+    return null;
   }
 
   #noteUnusable(error: unknown): void {
     const key = isUnusable(error) ? error.facts['key'] : undefined;
     const step = this.#runs.flatMap(({ steps }) => steps).find(({ object }) => object.key === key);
-    if (step === undefined || typeof key !== 'string' || this.#unusable.has(key) || !(error instanceof Error))
+    const run = this.#runs.find(({ snapshot }) => snapshot?.key === key);
+    const lost = step === undefined ? run?.first : endOf(step);
+    if (lost === undefined || typeof key !== 'string' || this.#unusable.has(key) || !(error instanceof Error))
       throw error;
     this.#unusable.set(key, error);
-    this.#lost.push(endOf(step));
+    this.#lost.push(lost);
     this.#options.log.warn(`the log goes on without an object that cannot be used: ${aboutObject(key, error)}`);
     this.#runs = this.#findRuns();
   }
@@ -235,6 +258,13 @@ async function collect<T>(items: AsyncIterable<T>): Promise<readonly T[]> {
   for await (const item of items) all.push(item);
   return all;
 }
+
+const isStep = (stop: Stop): stop is StepStop => stop.step !== null;
+
+/** Whether no commit that holds `tx` can be among those asked for, as long as one may be. */
+const isBeyond = (tx: TxOffset, { from, to }: LogQuery): boolean =>
+  (from?.kind === 'tx' && tx + COMMIT_TRANSACTIONS_MAX < from.tx) ||
+  (to?.kind === 'tx' && tx > to.tx + COMMIT_TRANSACTIONS_MAX);
 
 const endOf = ({ object, cut }: LineStep): TxOffset => cut?.tx ?? object.last;
 

@@ -9,6 +9,8 @@ const SIZE_WIDTH = 8;
 const REDUCER_LEAST = 10;
 const CALLER_DIGITS = 16;
 const NO_REDUCER = '-';
+/** Before the reducer's name, so that a narrow terminal does not cut it off. */
+const ONLY_IN_SNAPSHOT = '[snapshot] ';
 
 /** `120`, or `121-125` for a commit of several transactions. */
 export const offsetText = ({ first, last }: Pick<LoggedCommit, 'first' | 'last'>): string =>
@@ -35,7 +37,7 @@ export class LogText {
         offsetText(commit),
         timeText(commit),
         humanBytes(commit.bytes),
-        escapeControls(commit.reducer ?? NO_REDUCER),
+        `${commit.inLog ? '' : ONLY_IN_SNAPSHOT}${escapeControls(commit.reducer ?? NO_REDUCER)}`,
         commit.callerIdentity?.slice(0, CALLER_DIGITS) ?? '-',
       ]),
     );
@@ -68,5 +70,6 @@ export function logLine({ first, last, crc, bytes, time, reducer, ...rest }: Log
     bytes,
     crc: crc.toString(16).padStart(8, '0'),
     generation: rest.generation,
+    inLog: rest.inLog,
   })}\n`;
 }

@@ -27,8 +27,9 @@ const facts: CommandFacts = {
   usage: '[flags] [DB_DIR | URL]',
   description: `Lists commits, the oldest first and the newest last, as a log is read. Without -from and -since the last 20 that fit.
 Each line is a recovery point: restore -tx takes its last transaction. TIME, REDUCER and CALLER are of the commit's first
-transaction. Only the objects that the question needs are read, and of long ones only parts; -reducer alone looks
-through the log from its end.
+transaction. [snapshot]: the log no longer holds that commit; the snapshot that was taken at it keeps it ("inLog": false).
+Only the objects that the question needs are read, and of long ones only parts; -reducer alone looks through the log from
+its end.
 
 -from and -to take a transaction or a time, both included; times count as for restore -timestamp: by the greatest time
 of the server's clock so far, which never falls.
