@@ -1,6 +1,7 @@
 /**
  * Invariant: the program answers in one line and with the documented exit code wherever it is started and whatever its
- * commands do: on an old Node, on a foreign platform, with a reader that went away, with an error nobody caught.
+ * commands do: on an old Node, on a foreign platform, for a user without a home, with a reader that went away, with an
+ * error nobody caught. Its first line bounds the young generation.
  */
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -25,6 +26,8 @@ interface RunOptions {
   /** Sent as soon as the program has written something. */
   readonly signals?: readonly NodeJS.Signals[];
   readonly closeStdout?: boolean;
+  /** Of node, before the program. */
+  readonly nodeArguments?: readonly string[];
 }
 
 function preload({ before = '', main }: RunOptions): string {
@@ -41,9 +44,9 @@ function preload({ before = '', main }: RunOptions): string {
 }
 
 function run(options: RunOptions): Promise<Ended> {
-  const { args = [], signals = [], closeStdout = false } = options;
+  const { args = [], signals = [], closeStdout = false, nodeArguments = [] } = options;
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['--import', preload(options), BIN, ...args], {
+    const child = spawn(process.execPath, [...nodeArguments, '--import', preload(options), BIN, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let stdout = '';
@@ -168,4 +171,36 @@ test('signals go to the command, which may end the process at once', async () =>
     await new Promise(() => setInterval(() => {}, 1000));`;
   const ended = await run({ main, signals: ['SIGTERM', 'SIGINT'] });
   expect(ended).toMatchObject({ code: 143, stdout: 'ready.SIGTERM.SIGINT.' });
+});
+
+describe('a user without HOME', () => {
+  const main = 'io.stdout.write(String(io.env.HOME)); return 0;';
+
+  test('and without an entry among the users has the root for a home', async () => {
+    const before = `
+      delete process.env.HOME;
+      process.getBuiltinModule('node:os').homedir = () => { throw new Error('uv_os_homedir returned ENOENT'); };`;
+    expect(await run({ before, main })).toMatchObject({ code: 0, stdout: '/', stderr: '' });
+  });
+
+  test('and with one keeps that', async () => {
+    expect(await run({ before: 'delete process.env.HOME;', main })).toMatchObject({ code: 0, stdout: 'undefined' });
+  });
+});
+
+test('the first line keeps the young generation small, which otherwise grows', async () => {
+  const [first = ''] = (await readFile(BIN, 'utf8')).split('\n');
+  expect(first).toMatch(/^#!\/usr\/bin\/env -S node /);
+  const flags = first.split(' ').slice(3);
+  // What lives on for a while makes it grow.
+  const main = `
+    const kept = [];
+    for (let i = 0; i < 3e6; i += 1) kept[i % 200000] = { own: [i] };
+    const spaces = process.getBuiltinModule('node:v8').getHeapSpaceStatistics();
+    io.stdout.write(String(spaces.find((space) => space.space_name === 'new_space').space_size));
+    return 0;`;
+  // Two halves.
+  const bound = 2 * 2 * 1024 * 1024;
+  expect(Number((await run({ main, nodeArguments: flags })).stdout)).toBeLessThanOrEqual(bound);
+  expect(Number((await run({ main })).stdout)).toBeGreaterThan(bound);
 });

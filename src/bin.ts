@@ -1,7 +1,9 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=2
 /**
  * The program, and the only file that touches `process`. It refuses what cannot run before it imports anything, so its
  * own syntax is that of Node 12: no static import of a value, no top-level `await`, no `?.`, no `??`.
+ *
+ * The option in the first line is none that a program can set for itself; docs/decisions/0012-young-generation.md has the why.
  *
  * Responsible for: arguments, streams, signals, the exit code, and the last word when something was missed.
  * Not responsible for: what any argument means.
@@ -82,8 +84,21 @@ const io: Io = {
   exit: (code) => process.exit(code),
 };
 
+/**
+ * A user by number alone, as a service may have one, has no home unless HOME says so, and the SDKs of stores fail when they
+ * look for their files there. The root is what container engines give such a user.
+ */
+function ensureHome(): void {
+  try {
+    process.getBuiltinModule('node:os').homedir();
+  } catch {
+    process.env['HOME'] = '/';
+  }
+}
+
 const refusal = whyNot();
 if (refusal === null) {
+  ensureHome();
   process.on('uncaughtException', (error) => fail('an unexpected error', error));
   process.on('unhandledRejection', (reason) => fail('an unexpected error', reason));
   process.stdout.on('error', onOutputError);
