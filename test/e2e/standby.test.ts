@@ -175,6 +175,14 @@ test('the store is away for a while; health and lag are served', async () => {
   await expectLog(place.database, place.restored);
 });
 
+test('a log that ends in format version 0 is restored, and not followed', async () => {
+  await using place = await databaseBesideStore('v2-batched/v0-last-too');
+  await runWell(['replicate', '-once', place.database, place.url]);
+  const says = [/format version 0, which a standby cannot follow; .* is restored/, /hint: A server can open/];
+  await runBadly(['restore', '-follow', '-o', place.restored, place.url], { code: 1, says });
+  expect(lastTxOf(await readDatabase(place.restored))).toBe(lastTxOf(await readDatabase(place.database)));
+});
+
 test.each([
   [['-tx', '5'], /-follow and -tx exclude each other/],
   [['-dry-run'], /-follow and -dry-run exclude each other/],

@@ -7,10 +7,13 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { StandbyScene } from '../../../test/support/standby-scene.ts';
 import { positionOf } from '../../../test/support/store-builder.ts';
-import { UnrecoverablePointError } from '../../core/errors.ts';
+import { ByteBudget } from '../../core/byte-budget.ts';
+import { LocalFileError, UnrecoverablePointError } from '../../core/errors.ts';
+import { silentLog } from '../../core/log.ts';
 import { txOffset } from '../../core/types.ts';
 import { CLOG_DIR, formatSegmentName, formatSnapshotDirName, SNAPSHOTS_DIR } from '../../spacetimedb/file-names.ts';
-import { finishBridge } from './bridge-gap.ts';
+import { readStore } from '../read-store.ts';
+import { bridgeGap, finishBridge } from './bridge-gap.ts';
 import { readStandbyPosition, writeStandbyPosition } from './standby-position.ts';
 import { standbySystem } from './standby-system.ts';
 
@@ -51,6 +54,24 @@ test('a snapshot of another line leads nowhere', async () => {
   await expect(it.standby().run(new AbortController().signal)).rejects.toThrow(UnrecoverablePointError);
   await it.scene.expectLog(it.between(0n, 99n));
   expect(await snapshotsThere()).toEqual([]);
+});
+
+test('no space for it: nothing is put in, and the standby stays one that opens', async () => {
+  await it.store(170n, 200n);
+  await it.storeSnapshot();
+  const own = await standbySystem(it.target);
+  const position = await readStandbyPosition(it.target);
+  if (position === null) throw new RangeError('nothing was noted');
+  const signal = new AbortController().signal;
+  const view = await readStore({ client: it.scene.client, parallelism: 2, log: silentLog, signal });
+  const full = { ...own, system: { ...own.system, freeBytes: () => Promise.resolve(1000) } };
+  const facts = { client: it.scene.client, budget: new ByteBudget(1 << 24), parallelism: 2, log: silentLog };
+  const bridging = bridgeGap({ ...facts, directory: it.target, own: full, position, view, signal });
+  await expect(bridging).rejects.toThrow(LocalFileError);
+  await it.scene.expectLog(it.between(0n, 99n));
+  expect(await snapshotsThere()).toEqual([]);
+  expect((await readdir(it.target)).filter((name) => name.startsWith('.stdb-tmp'))).toEqual([]);
+  await it.followTo(200n);
 });
 
 test.each([

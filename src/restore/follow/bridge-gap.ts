@@ -26,6 +26,7 @@ import {
   SNAPSHOTS_DIR,
 } from '../../spacetimedb/file-names.ts';
 import { DatabaseRestore } from '../database-restore.ts';
+import { checkFreeSpace } from '../free-space.ts';
 import { ownDirectories } from '../ownership.ts';
 import type { RestorePlan, StoreView } from '../plan-types.ts';
 import { ProgressMeter } from '../progress-meter.ts';
@@ -48,7 +49,11 @@ export interface BridgeOptions {
 
 const STAGE = `${TEMPORARY_PREFIX}bridge`;
 
-/** False where no snapshot of the standby's line leads over it. @throws LocalFileError, and what the client throws */
+/**
+ * False where no snapshot of the standby's line leads over it.
+ *
+ * @throws LocalFileError, also where there is no space for what is put in beside what is there; what the client throws
+ */
 export async function bridgeGap(options: BridgeOptions): Promise<boolean> {
   const { directory, own, position, log, view } = options;
   const database = new DatabaseRestore({
@@ -59,6 +64,13 @@ export async function bridgeGap(options: BridgeOptions): Promise<boolean> {
   const plan = await planOver(database, view);
   if (plan === null || !leadsOver(plan, position)) return false;
   const stage = join(directory, STAGE);
+  await rm(stage, { recursive: true, force: true });
+  // A standby whose disk is full could not even be opened by a server: it stays as it is instead.
+  await checkFreeSpace({
+    system: own.system,
+    target: { disk: directory, leftovers: [] },
+    bytesNeeded: plan.plainBytesMin,
+  });
   // Another plan than the first one may have been followed in the end, from another snapshot.
   let followed = plan;
   try {

@@ -51,7 +51,12 @@ export function logGone(
 export const endsInVersion0 = (directory: string): UnsupportedFormatError =>
   new UnsupportedFormatError(
     `the log of this backup ends in format version 0, which a standby cannot follow; ${directory} is restored, and was rewritten as version 1`,
-    { hint: 'A server can open the directory. It follows nothing.', facts: { directory } },
+    {
+      hint:
+        'A server can open the directory as it is. Once the source is written by a server that writes version 1, from its next ' +
+        'segment on, follow into an empty directory.',
+      facts: { directory },
+    },
   );
 
 /** A directory that no standby has written yet ends in something else than a commit. */

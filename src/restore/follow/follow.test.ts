@@ -71,6 +71,16 @@ describe('the line grows', () => {
     await it.scene.expectLog(it.commits);
   });
 
+  test('one that is ended right after its restore is a standby, and not one that was stopped', async () => {
+    await it.store(0n, 20n);
+    const stop = new AbortController();
+    const standby = it.standby({ onRestored: () => stop.abort(new Error('enough')) });
+    await standby.run(stop.signal);
+    expect(standby.status().position?.tx).toBe(20n);
+    await it.store(21n, 30n);
+    await it.followTo(30n);
+  });
+
   test('a quiet store is asked one thing in each interval', async () => {
     await it.store(0n, LAST);
     await it.whileFollowing(async (reaches) => {

@@ -98,6 +98,9 @@ export class Standby {
     if (!(await databaseExists(directory))) {
       this.#meter.enter('restoring');
       report = await restore({ ...this.#options, target: directory, signal });
+      // From here on a server opens it: a signal finds a standby, if one that has followed nothing yet.
+      this.#stands = true;
+      if (report.position !== null) this.#meter.reached(report.position);
       onRestored?.(report);
     }
     await using lock = await lockDirectory(directory);
