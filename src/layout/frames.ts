@@ -1,6 +1,7 @@
 /**
- * Plain data as a row of small independent zstd frames: what log objects and manifests are made of. Both directions work
- * a few frames ahead in the thread pool, so that two processors have something to do and memory stays small.
+ * Plain data as a row of small independent zstd frames: what log objects and manifests are made of. Encoding works a few
+ * frames ahead in the thread pool, so that two processors have something to do and memory stays small. Decoding is done
+ * on the spot (`zstd/frame.ts`): of what a body gives nothing is used any more once the next piece is asked for.
  */
 import { CorruptionError } from '../core/errors.ts';
 import { mapAhead } from '../core/map-ahead.ts';
@@ -45,7 +46,8 @@ async function* placeFrames(
   let at = 0;
   try {
     for await (const { bytes, skippable } of splitFrames(body, { frameBytesMax: FRAME_BYTES_MAX })) {
-      yield { bytes, skippable, at };
+      // A seek table is looked at when its turn comes: the body's memory may hold something else by then.
+      yield { bytes: skippable ? Uint8Array.from(bytes) : bytes, skippable, at };
       at += bytes.byteLength;
       if (size !== undefined && at > size) throw corruptObject(key, `is longer than its ${size} bytes`);
     }

@@ -2,8 +2,8 @@
  * Single zstd frames, whole: ours are strict, with content size and checksum, so that a flipped bit is noticed or does
  * not matter. `node:zlib` decodes only the first of several frames and ignores what follows; lengths are proven here.
  *
- * Small inputs are done on the spot: a turn through the thread pool costs 0.1 ms, as much as 16 KiB of zstd. An input
- * that goes to the pool must not change until the promise settles.
+ * Small inputs are done on the spot: a turn through the thread pool costs 0.1 ms, as much as encoding 16 KiB or decoding
+ * 128 KiB. An input that goes to the pool must not change until the promise settles.
  */
 import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
@@ -14,8 +14,14 @@ import { usesThreadPool } from './thread-pool.ts';
 
 /** A decoder of our own frames refuses more. Level 19 and below stay within it. */
 export const WINDOW_BYTES_MAX = 8 * 1024 * 1024;
-/** Below this many plain bytes the thread pool costs more than it gives. */
+/** Below this many plain bytes the thread pool costs more than it gives, in encoding. */
 const POOL_PLAIN_BYTES_MIN = 16 * 1024;
+/**
+ * Frames up to this size, all of the log and the pages of snapshots, are decoded on the spot: half a millisecond at most.
+ * Their turns through the pool cost the calling thread as much as it takes to decode them, and the others 8 % of a
+ * restore's CPU besides.
+ */
+export const DECODED_ON_THE_SPOT_BYTES_MAX = 512 * 1024;
 /** Output is one buffer and one call only where it is a little longer than what comes out. */
 const SPARE_BYTES = 64;
 /** A result that fills less than this part of its buffer is copied, so that held bytes are what their length says. */
@@ -23,8 +29,6 @@ const FILL_MIN = 0.75;
 
 const compressInPool = promisify<Uint8Array, zlib.ZstdOptions, Buffer>(zlib.zstdCompress);
 const decompressInPool = promisify<Uint8Array, zlib.ZstdOptions, Buffer>(zlib.zstdDecompress);
-
-const isForPool = (plainBytes: number): boolean => plainBytes >= POOL_PLAIN_BYTES_MIN && usesThreadPool();
 
 export interface EncodeFrameOptions {
   /** zstd's level, 1..19. */
@@ -68,7 +72,7 @@ export function encodeFrameSync(plain: Uint8Array, options: EncodeFrameOptions):
 
 /** The same in the thread pool, where that pays. */
 export async function encodeFrame(plain: Uint8Array, options: EncodeFrameOptions): Promise<Uint8Array> {
-  if (!isForPool(plain.byteLength)) return encodeFrameSync(plain, options);
+  if (plain.byteLength < POOL_PLAIN_BYTES_MIN || !usesThreadPool()) return encodeFrameSync(plain, options);
   if (plain.byteLength <= POOLED_PLAIN_BYTES_MAX) return encodeInPool(plain, checkLevel(options));
   return trim(await compressInPool(plain, encodeOptions(plain, options)));
 }
@@ -135,13 +139,14 @@ export function decodeFrameSync(frame: Uint8Array, options: DecodeFrameOptions):
 
 /**
  * Plain bytes of one frame of ours. Strict: a checksum, a declared size of at most `plainBytesMax`, no dictionary, no
- * bit set that has no meaning, a window of at most 8 MiB, and nothing after the frame.
+ * bit set that has no meaning, a window of at most 8 MiB, and nothing after the frame. Up to DECODED_ON_THE_SPOT_BYTES_MAX
+ * plain bytes, `frame` is not used any more once the call has returned. The memory of the result is the caller's alone.
  *
  * @throws CorruptionError
  */
 export async function decodeFrame(frame: Uint8Array, options: DecodeFrameOptions): Promise<Uint8Array> {
   const plainBytes = checkFrame(frame, options);
-  if (!isForPool(plainBytes)) return decodeFrameSync(frame, options);
+  if (plainBytes <= DECODED_ON_THE_SPOT_BYTES_MAX || !usesThreadPool()) return decodeFrameSync(frame, options);
   try {
     return checkPlain(await decompressInPool(frame, decodeOptions(plainBytes)), plainBytes);
   } catch (error) {
