@@ -61,6 +61,11 @@ export interface StoredObject extends ObjectFacts {
    * not read it at all must call its iterator's `return`.
    */
   readonly body: AsyncIterable<Uint8Array>;
+  /**
+   * True where nobody but the reader uses a chunk's memory once the chunk has been given: the reader may free it. A
+   * buffer may still hold several chunks.
+   */
+  readonly givesChunksAway?: boolean | undefined;
 }
 
 export interface ListedObject {

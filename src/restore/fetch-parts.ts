@@ -15,7 +15,9 @@ import {
   type ReplicaClient,
   type StoredObject,
 } from '../replica/replica-client.ts';
+import { giveBackChunk } from './give-back.ts';
 import { hedge, HedgePolicy } from './hedge.ts';
+import type { PartBuffers } from './part-buffers.ts';
 
 export interface Part {
   readonly key: string;
@@ -42,6 +44,11 @@ export interface FetchOptions {
   readonly signal: AbortSignal;
   /** Called with the bytes of each part that arrived. */
   readonly onFetched?: (bytes: number) => void;
+  /**
+   * Where the parts' memory comes from, and goes to when they are disposed of. Only for one who really uses nothing of a
+   * part after that; default: each part has its own.
+   */
+  readonly buffers?: PartBuffers | undefined;
 }
 
 /**
@@ -78,20 +85,27 @@ async function fetchPart<P extends Part>(
   part: P,
   options: FetchOptions & { readonly shares: Set<BudgetShare>; readonly policy: HedgePolicy },
 ): Promise<FetchedPart<P>> {
-  const { budget, signal, onFetched, shares, policy } = options;
+  const { budget, signal, onFetched, shares, policy, buffers } = options;
   const wanted = part.endExclusive - part.start;
-  const share = await budget.take(wanted + (part.extraBytes ?? 0), { signal });
+  const held = buffers?.heldBytes(wanted) ?? wanted;
+  const share = await budget.take(held + (part.extraBytes ?? 0), { signal });
   shares.add(share);
   const release = (): void => {
     shares.delete(share);
     share[Symbol.dispose]();
   };
   try {
-    const spare = (): BudgetShare | null => budget.tryTake(wanted);
+    const spare = (): BudgetShare | null => budget.tryTake(held);
     const ask = (stop: AbortSignal): Promise<Downloaded> => download(part, { ...options, signal: stop });
     const { bytes, version } = await hedge(ask, { policy, bytes: wanted, spare, signal });
     onFetched?.(wanted);
-    return { part, bytes, version, [Symbol.dispose]: release };
+    let isHeld = true;
+    const dispose = (): void => {
+      if (isHeld) buffers?.giveBack(bytes);
+      isHeld = false;
+      release();
+    };
+    return { part, bytes, version, [Symbol.dispose]: dispose };
   } catch (error) {
     release();
     throw error;
@@ -100,12 +114,15 @@ async function fetchPart<P extends Part>(
 
 type Downloaded = Pick<FetchedPart<Part>, 'bytes' | 'version'>;
 
-async function download(part: Part, { client, signal }: Pick<FetchOptions, 'client' | 'signal'>): Promise<Downloaded> {
+async function download(
+  part: Part,
+  { client, signal, buffers }: Pick<FetchOptions, 'client' | 'signal' | 'buffers'>,
+): Promise<Downloaded> {
   const isWhole = part.start === 0 && part.endExclusive === part.objectBytes;
   const range = { start: part.start, endExclusive: part.endExclusive };
   try {
     const stored = await getPart(client, part, { signal, ...(isWhole ? {} : { range }) });
-    return { bytes: await readExactly(stored, part, part.endExclusive - part.start), version: stored.version };
+    return { bytes: await readExactly(stored, part, buffers), version: stored.version };
   } catch (error) {
     throw error instanceof ObjectNotFoundError ? goneAs(part.key, error) : error;
   }
@@ -130,8 +147,9 @@ async function getPart(
   }
 }
 
-async function readExactly(stored: StoredObject, part: Part, wanted: number): Promise<Uint8Array> {
-  const bytes = Buffer.allocUnsafeSlow(wanted);
+async function readExactly(stored: StoredObject, part: Part, buffers: PartBuffers | undefined): Promise<Uint8Array> {
+  const wanted = part.endExclusive - part.start;
+  const bytes = buffers?.take(wanted) ?? Buffer.allocUnsafeSlow(wanted);
   let at = 0;
   let fits = part.objectBytes === null ? stored.size >= part.endExclusive : stored.size === part.objectBytes;
   // The loop is entered in any case: leaving it early is what releases the connection.
@@ -140,6 +158,7 @@ async function readExactly(stored: StoredObject, part: Part, wanted: number): Pr
     if (!fits) break;
     bytes.set(chunk, at);
     at += chunk.byteLength;
+    if (stored.givesChunksAway === true) giveBackChunk(chunk);
   }
   if (!fits || at !== wanted) throw truncated(part, `of ${stored.size} bytes where there should be`);
   return bytes;

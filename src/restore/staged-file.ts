@@ -4,6 +4,7 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import { assert, localFileError } from '../core/errors.ts';
+import { giveBack } from './give-back.ts';
 import type { TargetSystem } from './target-system.ts';
 
 /** A system call for each decoded frame of 256 KiB would cost more than the bytes in it. */
@@ -148,15 +149,4 @@ function dropBytes(parts: readonly Uint8Array[], bytes: number): readonly Uint8A
     left -= part.byteLength;
   }
   return [];
-}
-
-/** Smaller memory may be the runtime's pool, which several buffers share, and is not worth it. */
-const GIVE_BACK_BYTES_MIN = 4 * Buffer.poolSize;
-
-/**
- * Frees the memory now. Waiting for the garbage collector, which does not feel the weight of buffers, costs about
- * 100 MiB at the rate of a restore.
- */
-function giveBack({ buffer }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength >= GIVE_BACK_BYTES_MIN) buffer.transfer(0);
 }

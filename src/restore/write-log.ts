@@ -4,6 +4,7 @@
  */
 import { type FetchOptions, fetchParts, type Part } from './fetch-parts.ts';
 import { LogWriter, type LogWriterOptions, type WrittenLog } from './log-writer.ts';
+import { PartBuffers } from './part-buffers.ts';
 import { partCount, PartStream, partsOf } from './part-stream.ts';
 import type { LogPiece, PlannedSegment } from './plan-types.ts';
 
@@ -23,7 +24,8 @@ export async function writeLog(options: WriteLogOptions): Promise<WrittenLog> {
   if (commitFromManifest && snapshotCommit !== null) await log.writeManifestCommit(snapshotCommit);
   const planned = options.segments.flatMap(({ pieces }) => pieces);
   const pieces = options.onReused === undefined ? planned : planned.slice(await log.reuse(planned, options.onReused));
-  await using stream = new PartStream(fetchParts(partsOfAll(pieces, partBytes), fetch));
+  const buffers = new PartBuffers(partBytes);
+  await using stream = new PartStream(fetchParts(partsOfAll(pieces, partBytes), { ...fetch, buffers }));
   for (const piece of pieces) {
     await log.writePiece(piece, stream.next(partCount(piece.object, partBytes)));
     options.onObject();

@@ -2,7 +2,7 @@
  * Writes one snapshot as a server would have it: every object that the snapshot file names, and no other, each proven
  * by its hash and uncompressed; the snapshot file last.
  */
-import { mkdir, open } from 'node:fs/promises';
+import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fsyncDirectory } from '../core/atomic-file.ts';
 import { CorruptionError, localFileError } from '../core/errors.ts';
@@ -19,6 +19,8 @@ import { checkObject } from '../spacetimedb/page.ts';
 import { decodeSnapshotFile, listObjects, type SnapshotObject } from '../spacetimedb/snapshot-file.ts';
 import { concurrently } from './concurrently.ts';
 import { type FetchedPart, type FetchOptions, fetchParts } from './fetch-parts.ts';
+import { giveBack } from './give-back.ts';
+import { PartBuffers } from './part-buffers.ts';
 import { partCount, PartStream, partsOf } from './part-stream.ts';
 import type { PlannedSnapshot } from './plan-types.ts';
 import { checkFits, checkManifestTx, readPlace } from './read-snapshot.ts';
@@ -26,9 +28,8 @@ import { reuseObjects } from './reuse-objects.ts';
 import { planRuns, type SnapshotRun, UNPACK_PARALLELISM } from './snapshot-runs.ts';
 import { StagedFile } from './staged-file.ts';
 import type { TargetSystem } from './target-system.ts';
+import { SYNC_PARALLELISM, UnsyncedFiles } from './unsynced-files.ts';
 
-/** Files whose durability is waited for at once. */
-const SYNC_PARALLELISM = 8;
 const MANIFEST_PART_BYTES = 512 * 1024;
 
 export interface WriteSnapshotOptions {
@@ -75,9 +76,11 @@ export async function writeSnapshot(options: WriteSnapshotOptions): Promise<Writ
     onObject(plainLength);
     return true;
   };
-  const writer = new ObjectWriter(directory, options);
+  await using unsynced = new UnsyncedFiles();
+  const writer = new ObjectWriter(directory, { ...options, unsynced });
+  const buffers = new PartBuffers(partBytes);
   const runs = checkedRuns(planRuns(manifest.packs, { partBytes, wanted, isPresent, manifestKey: key }), fetch);
-  for await (using run of fetchParts(runs, fetch)) await writer.writeRun(run);
+  for await (using run of fetchParts(runs, { ...fetch, buffers })) await writer.writeRun(run);
   const [missing] = wanted.keys();
   if (missing !== undefined) {
     throw new CorruptionError(
@@ -88,7 +91,11 @@ export async function writeSnapshot(options: WriteSnapshotOptions): Promise<Writ
     );
   }
 
-  await makeDurable(directory, objects);
+  await unsynced.finish();
+  // What an earlier attempt wrote may not be durable yet.
+  await syncFiles(Array.from(present, (hash) => join(directory, formatObjectPath(hash))));
+  const directories = new Set(objects.map(({ hash }) => dirname(join(directory, formatObjectPath(hash)))));
+  await concurrently([...directories, join(directory, OBJECTS_DIR)], fsyncDirectory, { limit: SYNC_PARALLELISM });
   const plainBytes = reusedBytes + writer.plainBytes + fileBytes.byteLength;
   await using file = await StagedFile.create(join(directory, formatSnapshotFileName(tx)), system);
   await file.write(fileBytes);
@@ -126,14 +133,18 @@ async function* checkedRuns(
   }
 }
 
+interface ObjectWriterOptions extends WriteSnapshotOptions {
+  readonly unsynced: UnsyncedFiles;
+}
+
 class ObjectWriter {
   readonly #directory: string;
-  readonly #options: WriteSnapshotOptions;
+  readonly #options: ObjectWriterOptions;
   /** Directories of two hex digits, by path: each is made once. */
   readonly #made = new Map<string, Promise<void>>();
   plainBytes = 0;
 
-  constructor(directory: string, options: WriteSnapshotOptions) {
+  constructor(directory: string, options: ObjectWriterOptions) {
     this.#directory = directory;
     this.#options = options;
   }
@@ -154,14 +165,28 @@ class ObjectWriter {
   async #writeObject(hash: string, plain: Uint8Array): Promise<void> {
     const path = join(this.#directory, formatObjectPath(hash));
     await this.#makeOnce(dirname(path));
+    const handle = await this.#writeFile(path, plain);
+    const { byteLength } = plain;
+    giveBack(plain);
+    await this.#options.unsynced.add({ path, handle });
+    this.plainBytes += byteLength;
+    this.#options.onObject(byteLength);
+  }
+
+  async #writeFile(path: string, plain: Uint8Array): Promise<FileHandle> {
     try {
-      await using file = await this.#options.system.createFile(path);
-      await file.writeFile(plain);
+      const handle = await this.#options.system.createFile(path);
+      try {
+        await handle.writeFile(plain);
+        return handle;
+      } catch (error) {
+        // That it cannot even be closed must not hide why.
+        await handle.close().catch(() => {});
+        throw error;
+      }
     } catch (error) {
       throw localFileError('write', path, error);
     }
-    this.plainBytes += plain.byteLength;
-    this.#options.onObject(plain.byteLength);
   }
 
   #makeOnce(directory: string): Promise<void> {
@@ -179,22 +204,14 @@ async function makeDirectory(path: string): Promise<void> {
   }
 }
 
-/** One fsync for each file, after all were written: most of their bytes are on their way by then. */
-async function makeDurable(directory: string, objects: readonly SnapshotObject[]): Promise<void> {
-  const directories = new Set([join(directory, OBJECTS_DIR)]);
-  await concurrently(
-    objects,
-    async ({ hash }) => {
-      const path = join(directory, formatObjectPath(hash));
-      directories.add(dirname(path));
-      try {
-        await using file = await open(path, 'r');
-        await file.sync();
-      } catch (error) {
-        throw localFileError('write', path, error);
-      }
-    },
-    { limit: SYNC_PARALLELISM },
-  );
-  await concurrently(directories, fsyncDirectory, { limit: SYNC_PARALLELISM });
+async function syncFiles(paths: readonly string[]): Promise<void> {
+  const sync = async (path: string): Promise<void> => {
+    try {
+      await using file = await open(path, 'r');
+      await file.sync();
+    } catch (error) {
+      throw localFileError('write', path, error);
+    }
+  };
+  await concurrently(paths, sync, { limit: SYNC_PARALLELISM });
 }

@@ -133,7 +133,7 @@ export class FileReplicaClient implements ReplicaClient {
         return { version, size, body: onlyChunk(content.subarray(range.start, range.endExclusive), options.signal) };
       }
       const call = <T>(work: Promise<T>): Promise<T> => this.#call('read', path, options.signal, () => work);
-      return { version, size, body: new FileBody(object, { path, range, call }) };
+      return { version, size, body: new FileBody(object, { path, range, call }), givesChunksAway: true };
     } catch (error) {
       await object[Symbol.asyncDispose]();
       throw error;

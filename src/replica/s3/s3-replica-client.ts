@@ -109,7 +109,7 @@ export class S3ReplicaClient implements ReplicaClient {
         idleTimeoutMs: this.#connection.requestTimeoutMs,
         signal,
       });
-      return { version: this.#requireVersion(answer.ETag, what), size, body };
+      return { version: this.#requireVersion(answer.ETag, what), size, body, givesChunksAway: true };
     } catch (error) {
       stream.destroy();
       throw error;

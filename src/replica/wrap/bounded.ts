@@ -46,8 +46,8 @@ class BoundedReplicaClient implements ReplicaClient {
   async get(key: string, options: GetOptions = {}): Promise<StoredObject> {
     const release = await this.#slots.take(options);
     try {
-      const { version, size, body } = await this.#inner.get(key, options);
-      return { version, size, body: releasing(body, release) };
+      const object = await this.#inner.get(key, options);
+      return { ...object, body: releasing(object.body, release) };
     } catch (error) {
       release();
       throw error;

@@ -84,8 +84,8 @@ class MeteredReplicaClient implements ReplicaClient {
   }
 
   async get(key: string, options: GetOptions = {}): Promise<StoredObject> {
-    const { version, size, body } = await this.#request('get', () => this.#inner.get(key, options));
-    return { version, size, body: this.#watch(body) };
+    const object = await this.#request('get', () => this.#inner.get(key, options));
+    return { ...object, body: this.#watch(object.body) };
   }
 
   head(key: string, options: CallOptions = {}): Promise<ObjectFacts> {

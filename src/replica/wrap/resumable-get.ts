@@ -24,7 +24,7 @@ export async function getPatiently(
   const asked: GetOptions = { signal, ...(range ? { range } : {}), ...(ifMatch === undefined ? {} : { ifMatch }) };
   const first = await patience.until(attempt, () => client.get(key, asked));
   const endExclusive = Math.min(range?.endExclusive ?? first.size, first.size);
-  const { version, size } = first;
+  const { version, size, givesChunksAway } = first;
 
   async function* body(): AsyncIterable<Uint8Array> {
     const trial = patience.begin(attempt);
@@ -47,7 +47,7 @@ export async function getPatiently(
       }
     }
   }
-  return { version, size, body: startedOrReturned(body(), first) };
+  return { version, size, givesChunksAway, body: startedOrReturned(body(), first) };
 }
 
 /** A generator that was never begun does not run its cleanup: then the first part is let go here. */
