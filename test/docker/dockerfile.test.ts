@@ -3,14 +3,13 @@
  * Each promise of the lint is also broken on purpose. Where an engine answers and has the base, the image is built and
  * run.
  */
-import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import { testNeeding } from '../support/named-skip.ts';
-import { ROOT, readProjectFile } from '../tidy/repository.ts';
+import { readProjectFile } from '../tidy/repository.ts';
+import { BASE, buildImage, docker, whyNotRun } from './engine.ts';
 import { FINDINGS, lintDockerfile } from './lint.ts';
 
 const TEXT = readProjectFile('docker/Dockerfile');
-const BASE = 'node:24-bookworm-slim';
 
 test('the Dockerfile keeps every promise', () => {
   expect(lintDockerfile(TEXT)).toEqual([]);
@@ -65,32 +64,20 @@ test('the context holds no more than the image is made from', () => {
   expect(new Set(letIn)).toEqual(new Set(used));
 });
 
-function docker(...args: string[]): { status: number | null; output: string } {
-  const { status, stdout, stderr } = spawnSync('docker', args, { cwd: ROOT, encoding: 'utf8', maxBuffer: 1 << 26 });
-  return { status, output: `${stdout ?? ''}${stderr ?? ''}` };
-}
-
-function whyNoBuild(): string | null {
-  if (docker('info').status !== 0) return 'no container engine answers';
-  if (docker('image', 'inspect', BASE).status !== 0) return `the base image ${BASE} is not here`;
-  return null;
-}
-
-testNeeding({ missing: whyNoBuild() })(
+testNeeding({ missing: whyNotRun(BASE) })(
   'the image builds, and answers from a read-only root as nobody',
   () => {
     const tag = `stdb-replicate-test:${Date.now()}`;
-    // The host's network, so that the build reaches the packages that this machine reaches.
-    const built = docker('build', '--network=host', '-f', 'docker/Dockerfile', '-t', tag, '.');
+    const built = buildImage(tag);
     expect(built.status, built.output.slice(-4000)).toBe(0);
     try {
       const options = ['--rm', '--read-only', '--network=none', '--cap-drop=ALL', '--security-opt=no-new-privileges'];
-      const version = docker('run', ...options, tag, 'version');
+      const version = docker(['run', ...options, tag, 'version']);
       expect(version.status, version.output).toBe(0);
-      const user = docker('run', ...options, '--entrypoint=node', tag, '-p', 'process.getuid()');
+      const user = docker(['run', ...options, '--entrypoint=node', tag, '-p', 'process.getuid()']);
       expect(user.output.trim()).toBe('65532');
     } finally {
-      docker('image', 'rm', '--force', tag);
+      docker(['image', 'rm', '--force', tag]);
     }
   },
   600_000,
