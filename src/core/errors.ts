@@ -169,7 +169,7 @@ export function localFileError(action: string, path: string, cause: unknown): Lo
   const code = systemCode(cause);
   const hint =
     code === 'EACCES' || code === 'EPERM'
-      ? 'Give the user that runs stdb-replicate permission for this path.'
+      ? 'Give the user that runs stdb-replicate permission for this path, or run it as the user that owns it.'
       : code === 'ENOSPC' || code === 'EDQUOT'
         ? 'Free space on this disk, or choose another place.'
         : code === 'EMFILE' || code === 'ENFILE'
