@@ -12,6 +12,15 @@ import { getText, metric } from '../support/http-status.ts';
 import { startProgram } from '../support/program.ts';
 import { copyVector } from '../vectors/vectors.ts';
 
+const DRILL_METRICS = [
+  'drill_last_success_timestamp_seconds',
+  'drill_duration_seconds',
+  'drill_tx_offset',
+  'drill_point_timestamp_seconds',
+  'drills_total',
+  'drill_failures_total',
+];
+
 async function stored() {
   const place = await databaseBesideStore();
   await runWell(['replicate', '-once', place.database, place.url]);
@@ -118,7 +127,7 @@ test('drill: a signal ends it and its command, and nothing is left; what a kill 
   expect(await readdir(scratch)).toEqual([]);
 });
 
-test('scheduled drills: metrics and health, and a damaged store is degraded, not unready', async () => {
+test('scheduled drills: metrics and health, and a damaged store is degraded, not unready; the next success ends it', async () => {
   const { place, scratch } = await stored();
   await using _ = place;
   const addr = `127.0.0.1:${await freePort()}`;
@@ -139,6 +148,14 @@ test('scheduled drills: metrics and health, and a damaged store is degraded, not
   await program.says(/a drill failed/);
   expect(await health()).toMatchObject({ status: 200, health: 'degraded', drills: [{ health: 'degraded' }] });
   expect(await metric(addr, 'drill_failures_total')).toBeGreaterThan(0);
+
+  for (const object of await logObjects(place.store)) await flip(object);
+  const failures = (await metric(addr, 'drill_failures_total')) ?? 0;
+  await program.until(async () => (await health()).health === 'ok', 'the next drill to succeed');
+  expect(await metric(addr, 'drill_failures_total')).toBeGreaterThanOrEqual(failures);
+  expect(await health()).toMatchObject({ status: 200, health: 'ok', drills: [{ health: 'ok', reason: null }] });
+  const { text } = await getText(addr, '/metrics');
+  for (const name of DRILL_METRICS) expect(text).toMatch(new RegExp(`^stdb_replicate_${name}\\{[^}]*\\} \\d`, 'm'));
   program.kill('SIGTERM');
   expect((await program.ended()).code).toBe(0);
   expect(await readdir(scratch)).toEqual([]);
