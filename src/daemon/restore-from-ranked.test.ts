@@ -9,7 +9,7 @@ import { silentLog } from '../core/log.ts';
 import { crc32cValue, micros, type TxOffset, txOffset } from '../core/types.ts';
 import { MemoryReplicaClient } from '../replica/memory/memory-replica-client.ts';
 import { type ReplicaClient, UnavailableError } from '../replica/replica-client.ts';
-import type { PointRequest } from '../restore/point-request.ts';
+import type { PointRequest, ResolvedPoint } from '../restore/point-request.ts';
 import { makeReport } from '../restore/restore-report.ts';
 import type { Asked } from './choose-destination.ts';
 import type { RestoreCommandReport } from './restore-command.ts';
@@ -118,4 +118,35 @@ describe('none is taken, and the furthest answers', () => {
     const away = new UnavailableError('the store is away');
     expect((await run([GONE, away], { ends: [9, 7], point: TX })).outcome).toBe(away);
   });
+});
+
+test('of a whole server every database must be told exactly', async () => {
+  const facts = (ends: Readonly<Record<string, number>>): Asked => {
+    const { client } = destination(0);
+    const lines = Object.entries(ends).map(([id, end]) => [id, { end: position(end), known: [] }] as const);
+    return { client, kind: 'server', facts: { url: client.url, databases: new Map(lines), imageTime: null } };
+  };
+  const [seen, unseen] = [planned(TIME, { hasNext: true }), planned(TIME, { hasNext: false })].map((report) => ({
+    point: report.kind === 'database' ? report.point : null,
+  })) as [{ point: ResolvedPoint | null }, { point: ResolvedPoint | null }];
+  const [furthest, other] = [facts({ '1': 9, '3': 9 }), facts({ '1': 7, '3': 9 })];
+  const from = async (one: typeof seen, three: typeof seen): Promise<unknown> => {
+    const answer = {
+      kind: 'server',
+      replicas: [
+        { replicaId: 1n, ...one },
+        { replicaId: 3n, ...three },
+      ],
+    } as const;
+    const restore = (client: ReplicaClient) =>
+      client === furthest.client ? Promise.reject(GONE) : Promise.resolve(answer);
+    const options = { point: TIME, dryRun: false, log: silentLog, restore };
+    return await restoreFromRanked({ furthest, others: [other] }, options).then(
+      () => 'restored',
+      (error: unknown) => error,
+    );
+  };
+  // Replica 3 ends there where the furthest ends: nothing that is not seen can follow.
+  expect(await from(seen, unseen)).toBe('restored');
+  expect(await from(unseen, seen)).toBe(GONE);
 });

@@ -3,7 +3,7 @@ import { crc32cValue, txOffset } from '../../src/core/types.ts';
 import { generationKey, makeGenerationName } from '../../src/layout/keys.ts';
 import { replicaPrefix } from '../../src/layout/server-keys.ts';
 import { IMAGE_TIME, imageAt, type PlantedServer } from '../support/planted-backup.ts';
-import type { Planted } from './planted-database.ts';
+import type { Planted } from './planted.ts';
 
 const FORMAT = (text: string): string => text.replace('"format":1', '"format":2');
 const FILES = ['server/head.json', 'server/generations/00000001-00000001/generation.json', 'manifest.json'] as const;

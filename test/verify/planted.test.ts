@@ -9,7 +9,9 @@ import type { Finding, FindingKind } from '../../src/verify/finding.ts';
 import { runMain } from '../support/fake-io.ts';
 import { PlantedBackup, PlantedServer } from '../support/planted-backup.ts';
 import { type TemporaryDirectory, temporaryDirectory } from '../support/temporary-directory.ts';
-import { type Planted, PLANTED_IN_DATABASE } from './planted-database.ts';
+import type { Planted } from './planted.ts';
+import { PLANTED_IN_CONTENT } from './planted-content.ts';
+import { PLANTED_IN_DATABASE } from './planted-database.ts';
 import { PLANTED_IN_SERVER } from './planted-server.ts';
 
 let directory: TemporaryDirectory;
@@ -50,7 +52,7 @@ async function expectFound<Backup extends PlantedBackup>(backup: Backup, planted
 }
 
 describe('in a database', () => {
-  test.each(PLANTED_IN_DATABASE)('$kind: $name', async (planted) => {
+  test.each([...PLANTED_IN_DATABASE, ...PLANTED_IN_CONTENT])('$kind: $name', async (planted) => {
     await expectFound(await PlantedBackup.build(), planted);
   });
 });
@@ -75,7 +77,9 @@ test('every kind is planted; a backup in which nothing is ends with 0 and no fin
     foreign: true,
     unsupported: true,
   };
-  const planted = new Set([...PLANTED_IN_DATABASE, ...PLANTED_IN_SERVER].map(({ kind }) => kind));
+  const planted = new Set(
+    [...PLANTED_IN_DATABASE, ...PLANTED_IN_CONTENT, ...PLANTED_IN_SERVER].map(({ kind }) => kind),
+  );
   expect([...planted].sort()).toEqual(Object.keys(kinds).sort());
   const whole = await runMain(['verify', '-deep', '-json', await asFiles(await PlantedServer.build())]);
   expect(whole.code, whole.stderr).toBe(0);
