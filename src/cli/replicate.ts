@@ -49,7 +49,8 @@ is stored, and its status is ours (128 and the signal's number where a signal en
 server ended well and that all is stored. A backup that is in trouble never stops the server. SpacetimeDB ends cleanly
 on SIGINT: have that sent. CMD is split like a shell's words, but no shell runs it.
 
-Exit codes: 0 all is stored, 2 usage or configuration, 3 some databases failed, 11 another owner holds the backup,
+Exit codes: 0 all is stored, 1 refused credentials, a full disk or any other failure, 2 usage or configuration, 3 some
+databases failed, 11 another owner holds the backup,
 13 another writer took over, 14 corruption, 75 the store cannot be reached, 130 and 143 stopped before all was stored.`,
   examples: [
     ['stdb-replicate replicate', 'run as a service, with /etc/stdb-replicate.yml'],
@@ -75,7 +76,7 @@ export function replicateCommand(session: Session): Command {
     new Option('--once', 'Store what is there now, and end. A database that does not exist is then an error.'),
     new Option(
       '--give-up-after <DURATION>',
-      'With -once: give up after so long without an answer of the store; the service never does. Default: 30s.',
+      'With -once: give up after so long without an answer of the store, or room in it; the service never does. Default: 30s.',
     ).default('30s'),
     new Option(
       '--takeover',

@@ -12,9 +12,9 @@ export class DatabaseReplication implements Replication, Disposable {
   readonly #memory: MemberMemory;
 
   /** @param place its root is that of this database */
-  constructor(context: ReplicationContext, { path, root, store, log }: ReplicationPlace) {
+  constructor(context: ReplicationContext, { path, root, store, givenUp, log }: ReplicationPlace) {
     const { config, memory, giveUpAfterMs, once, standby, writer, files, clock } = context;
-    const { client, counters } = destinationOf(root, { giveUpAfterMs, clock, log });
+    const { client, counters } = destinationOf(root, { giveUpAfterMs, givenUp, clock, log });
     this.#counters = counters;
     this.#memory = memory.join(store);
     this.#replicator = new Replicator({

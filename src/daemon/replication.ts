@@ -6,6 +6,7 @@ import type { ReadableFiles } from '../core/readable-files.ts';
 import type { Service } from '../core/service.ts';
 import type { DatabaseStatus, ServerImageStatus, StoreCounters } from '../core/status.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
+import type { GivenUp } from '../replica/wrap/given-up.ts';
 import type { Writer } from '../replicate/writer.ts';
 import type { MemoryShares } from './memory-shares.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -31,6 +32,8 @@ export interface ReplicationPlace {
   readonly root: ReplicaClient;
   /** What fails with it (`storeOf`). */
   readonly store: string;
+  /** Of that store. Default: each client's own. */
+  readonly givenUp?: GivenUp;
   /** Its lines already say which path and destination they are about, where there are several. */
   readonly log: Log;
 }

@@ -10,6 +10,7 @@ import { type Log, silentLog } from '../core/log.ts';
 import { diskFiles, type ReadableFiles } from '../core/readable-files.ts';
 import { txOffset } from '../core/types.ts';
 import { encodeFormatDocument } from '../layout/format-document.ts';
+import { StoreFullError } from '../replica/file/file-errors.ts';
 import { MemoryReplicaClient } from '../replica/memory/memory-replica-client.ts';
 import { FaultyReplicaClient } from '../replica/wrap/faulty.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
@@ -160,5 +161,32 @@ describe('the service', () => {
     const keys = [];
     for await (const { key } of client.list('')) keys.push(key);
     expect(keys).toEqual(['format.json']);
+  });
+});
+
+describe('one pass', () => {
+  test('waits for a store that is full once, not for each database and for the images', async () => {
+    await makeReplica(1);
+    await makeReplica(2);
+    await mkdir(directory.at('data/control-db'));
+    await writeFile(directory.at('data/control-db/db'), 'control');
+    let waitedMs = 0;
+    const clock: Clock = {
+      ...systemClock,
+      monotonic: () => systemClock.monotonic() + waitedMs,
+      sleep: async (ms) => {
+        waitedMs += ms;
+        await systemClock.sleep(1);
+      },
+    };
+    context = { ...context, once: true, giveUpAfterMs: 30_000, clock };
+    const full = (): Error => new StoreFullError('no space left', { hint: 'Free space on this disk.' });
+    const fault = { kind: 'fail-before', operation: 'put', times: 1e9, error: full } as const;
+    const server = open(new FaultyReplicaClient(new MemoryReplicaClient(), { clock: systemClock, faults: [fault] }));
+    await server.run(stop.signal);
+    const ends = context.supervisor.outcomes.map(({ error }) => error);
+    expect(ends.map((error) => error instanceof StoreFullError)).toEqual([true, true, true]);
+    // By a clock that goes on by all waits together: the last ones may overlap.
+    expect(waitedMs).toBeLessThan(45_000);
   });
 });

@@ -15,6 +15,7 @@ import type { DatabaseStatus, ServerImageStatus, StoreCounters } from '../core/s
 import type { Micros } from '../core/types.ts';
 import type { ImageReplica } from '../layout/image-manifest.ts';
 import { parseGenerationName } from '../layout/keys.ts';
+import { GivenUp } from '../replica/wrap/given-up.ts';
 import { prefixedClient } from '../replica/wrap/prefixed.ts';
 import type { ServerImageReplicator } from '../replicate/server/server-image-replicator.ts';
 import { classifyDirectory } from '../spacetimedb/classify-directory.ts';
@@ -72,9 +73,12 @@ export class ServerReplication implements Replication {
     const { path, root, store, log } = place;
     this.name = `${path} → ${root.url}`;
     this.#context = context;
-    this.#place = place;
+    // One pass waits for its store once, not for each of the databases and for the images behind them.
+    const givenUp = new GivenUp();
+    this.#place = { ...place, givenUp };
     this.#memory = context.memory.join(store);
-    this.#destination = destinationOf(root, { giveUpAfterMs: context.giveUpAfterMs, clock: context.clock, log });
+    const { giveUpAfterMs, clock } = context;
+    this.#destination = destinationOf(root, { giveUpAfterMs, givenUp, clock, log });
     this.#images = newServerImages(context, {
       path,
       client: this.#destination.client,
@@ -165,12 +169,12 @@ export class ServerReplication implements Replication {
   }
 
   #newReplica(path: string): Replica {
-    const { root, store, log } = this.#place;
+    const { root, log } = this.#place;
     const name = basename(path);
     const replication = new DatabaseReplication(this.#context, {
+      ...this.#place,
       path,
       root: prefixedClient(root, `${REPLICAS_DIR}/${name}/`),
-      store,
       log: log.child({ database: path }),
     });
     return { path, replicaId: parseReplicaId(name) ?? 0n, replication, missing: 0, gone: false };

@@ -8,13 +8,14 @@ import { LogDamagedError } from '../capture/log-damage.ts';
 import { LogTailer } from '../capture/log-tailer.ts';
 import type { ByteBudget } from '../core/byte-budget.ts';
 import type { Clock } from '../core/clock.ts';
-import { errorMessage, FencedError, LocalFileError, primaryError, UnsupportedFormatError } from '../core/errors.ts';
+import { errorMessage, FencedError, primaryError, UnsupportedFormatError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { HeadPosition } from '../layout/head-document.ts';
 import type { ReplicaClient } from '../replica/replica-client.ts';
 import { judgeEnd } from './episode-end.ts';
 import { LogObjectCutter } from './log-object-cutter.ts';
 import { LogUploader } from './log-uploader.ts';
+import { isOfSource } from './one-snapshot.ts';
 import { Pacer } from './pacer.ts';
 import type { ReplicatorStatus } from './replicator-status.ts';
 import { SnapshotTask } from './snapshot-task.ts';
@@ -195,7 +196,7 @@ async function loop(parts: Parts, options: EpisodeOptions, { signal }: { signal:
 /** What keeps the log from being read on, and says nothing of the store. */
 const isOfLog = (error: unknown): boolean => {
   const cause = primaryError(error);
-  return cause instanceof LogDamagedError || cause instanceof UnsupportedFormatError || cause instanceof LocalFileError;
+  return cause instanceof LogDamagedError || cause instanceof UnsupportedFormatError || isOfSource(cause);
 };
 
 /**

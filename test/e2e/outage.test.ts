@@ -3,7 +3,7 @@
  * a one-shot command ends with the cause's exit code, and the next one goes on where that one stopped.
  */
 import { existsSync } from 'node:fs';
-import { appendFile, readdir } from 'node:fs/promises';
+import { appendFile, cp, readdir } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { compareRestored } from '../support/compare-restored.ts';
@@ -61,6 +61,21 @@ needsDisk('a full disk under the store: nothing half stored, and the next pass g
   await runWell(['replicate', '-once', place.database, place.url]);
   await runWell(['restore', '-o', place.restored, place.url]);
   expect((await compareRestored(await readDatabase(place.database), place.restored)).differences).toEqual([]);
+});
+
+needsDisk('a disk under the store that is full for some is full for all: one pass waits once, and ends', async () => {
+  await using place = await databaseBesideStore(null);
+  await cp(vectorDirectory('server-2.8'), place.at('server'), { recursive: true });
+  // So little that the heads may still be written.
+  await using disk = await mountSmallDisk(place.store, '48k');
+  const { stderr } = await runBadly(['replicate', '-once', '-give-up-after', '2s', place.at('server'), place.url], {
+    code: 1,
+    says: [/ENOSPC|no space/i, /Free space on this disk/],
+  });
+  // No snapshot is to blame for it, and none is tried behind another.
+  expect(stderr).not.toMatch(/snapshot \d+ cannot be backed up/);
+  await disk.resize('16m');
+  await runWell(['replicate', '-once', place.at('server'), place.url]);
 });
 
 needsDisk('a full disk under a restore: looked at first, and nothing is left behind', async () => {

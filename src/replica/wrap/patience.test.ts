@@ -5,8 +5,10 @@
  */
 import { describe, expect, test } from 'vitest';
 import { VirtualClock } from '../../../test/support/virtual-clock.ts';
+import { LocalFileError } from '../../core/errors.ts';
 import type { Log, LogFacts } from '../../core/log.ts';
 import { PreconditionFailedError, UnauthorizedError, UnavailableError } from '../replica-client.ts';
+import { GivenUp } from './given-up.ts';
 import { type AttemptOptions, Patience, type RetryOptions, RETRY_AFTER_MS_MAX } from './patience.ts';
 
 const PUT: AttemptOptions = { operation: 'put', what: 'put a' };
@@ -41,6 +43,12 @@ function failingUntil(clock: VirtualClock, untilMs: number, error: () => Error) 
 }
 
 const gaps = (times: readonly number[]): number[] => times.slice(1).map((time, index) => time - (times[index] ?? 0));
+/** As a store without room says it. */
+class FullError extends LocalFileError {
+  override shouldRetry(): boolean {
+    return true;
+  }
+}
 const silence = (): Error => new UnavailableError('nothing');
 const turns = async (): Promise<void> => {
   for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
@@ -83,6 +91,45 @@ describe('how long to wait', () => {
     const busy = (): Error => new UnavailableError('later', { answered: true, retryAfterMs: 120_000 });
     await expect(patience.until(PUT, failingUntil(clock, 1e9, busy).work)).rejects.toThrow('later');
     expect(clock.monotonic()).toBe(30_000);
+  });
+
+  test('that is for the store: what comes behind is asked once, until there is an answer', async () => {
+    const givenUp = new GivenUp();
+    const { clock, patience } = setUp({ giveUpAfterMs: 30_000, givenUp });
+    const next = new Patience({ clock, random: () => 0.5, giveUpAfterMs: 30_000, givenUp });
+    await expect(patience.until(PUT, failingUntil(clock, 1e9, silence).work)).rejects.toThrow('nothing');
+    await expect(next.until(PUT, failingUntil(clock, 1e9, silence).work)).rejects.toThrow('nothing');
+    expect(clock.monotonic()).toBe(30_000);
+    await next.until(PUT, async () => undefined);
+    await expect(patience.until(PUT, failingUntil(clock, 1e9, silence).work)).rejects.toThrow('nothing');
+    expect(clock.monotonic()).toBe(60_000);
+  });
+
+  test('room in a store that is full is waited for once, whatever small thing still fits', async () => {
+    const { clock, patience } = setUp({ giveUpAfterMs: 30_000 });
+    const full = (): Error => new FullError('no space left');
+    const small = async (): Promise<void> => {
+      await patience.until({ operation: 'put', what: 'put small' }, async () => undefined);
+    };
+    const { asked, work } = failingUntil(clock, 1e9, full);
+    const talkative = async (): Promise<void> => {
+      await small();
+      await work();
+    };
+    await expect(patience.until(PUT, talkative)).rejects.toThrow('no space left');
+    expect(clock.monotonic()).toBe(30_000);
+    const tries = asked.length;
+    await small();
+    await expect(patience.until(PUT, work)).rejects.toThrow('no space left');
+    expect([clock.monotonic(), asked.length]).toEqual([30_000, tries + 1]);
+  });
+
+  test('a service gives up neither', async () => {
+    const { clock, patience } = setUp();
+    const full = failingUntil(clock, 10 * MINUTE_MS, () => new FullError('no space left'));
+    await patience.until(PUT, full.work);
+    await patience.until(PUT, failingUntil(clock, 20 * MINUTE_MS, silence).work);
+    expect(clock.monotonic()).toBeGreaterThanOrEqual(20 * MINUTE_MS);
   });
 });
 

@@ -15,6 +15,7 @@ import {
   UnauthorizedError,
   UnavailableError,
 } from '../replica-client.ts';
+import { GivenUp, saysNothing } from './given-up.ts';
 import { OutageVoice } from './outage-voice.ts';
 
 export interface RetryOptions {
@@ -26,6 +27,8 @@ export interface RetryOptions {
    * only the signal ends a call, and a refusal of what was allowed once is waited out too.
    */
   readonly giveUpAfterMs?: number | undefined;
+  /** Of the store, where several clients ask it in one pass. Default: this client's own. */
+  readonly givenUp?: GivenUp | undefined;
   readonly log?: Log;
 }
 
@@ -52,6 +55,7 @@ interface Sleeper {
 export class Patience {
   readonly #options: RetryOptions;
   readonly #voice: OutageVoice;
+  readonly #givenUp: GivenUp;
   readonly #sleepers = new Set<Sleeper>();
   /** Operations that the store has let us do. */
   readonly #allowed = new Set<StoreOperation>();
@@ -61,6 +65,7 @@ export class Patience {
 
   constructor(options: RetryOptions) {
     this.#options = options;
+    this.#givenUp = options.givenUp ?? new GivenUp();
     this.#voice = new OutageVoice({ clock: options.clock, log: options.log ?? silentLog });
   }
 
@@ -94,11 +99,12 @@ export class Patience {
     if (!(shouldRetry(error) || refused)) throw error;
     const { clock, giveUpAfterMs = Number.POSITIVE_INFINITY } = this.#options;
     const now = clock.monotonic();
-    const remainingMs = Math.min(
-      Math.max(sinceMs, this.#lastAnswerMs) + giveUpAfterMs - now,
-      sinceMs + giveUpAfterMs * ONE_CALL_FACTOR - now,
-    );
-    if (remainingMs <= 0) throw error;
+    // What else was answered meanwhile makes no room in a store that is full.
+    const heardMs = saysNothing(error) ? Math.max(sinceMs, this.#lastAnswerMs) : sinceMs;
+    const patientMs = heardMs + giveUpAfterMs - now;
+    if (patientMs <= 0) this.#givenUp.add(error);
+    const remainingMs = Math.min(patientMs, sinceMs + giveUpAfterMs * ONE_CALL_FACTOR - now);
+    if (remainingMs <= 0 || this.#givenUp.has(error)) throw error;
     this.#noteRetryAfter(error, now);
     const delayMs = Math.min(Math.max(backoff.nextDelayMs(), this.#askedUntilMs - now), remainingMs);
     const failures = backoff.failures;
@@ -141,6 +147,7 @@ export class Patience {
   #answered(): void {
     const before = this.#lastAnswerMs;
     this.#lastAnswerMs = this.now();
+    this.#givenUp.answered();
     for (const sleeper of this.#sleepers) if (sleeper.failingSinceMs > before) sleeper.wake();
   }
 
