@@ -164,7 +164,7 @@ export class Replicator implements Service {
       }
       const { end, error } = failure;
       const onceMore = end !== 'passing' && episode < ONCE_EPISODES_MAX;
-      if (this.#drain.signal.aborted && end !== 'final') sayUnstored(log, this.#status.snapshot().stored);
+      if (this.#drain.signal.aborted && end !== 'final') sayUnstored(log, this.#status);
       if (end === 'final' || signal.aborted || this.#drain.signal.aborted || (once && !onceMore)) throw error;
       this.#status.failed(error);
       this.#status.state = 'starting';

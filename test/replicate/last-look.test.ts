@@ -36,3 +36,18 @@ test('a failure that lasts: no good end, and it is said what is stored', async (
   expect(said).toContain('the last look at the log failed: stored up to transaction 299, what follows may not be');
   expect((await scene.head()).released).toBe(true);
 });
+
+test('of a snapshot that cannot be read alone: no good end, but the log is stored, and nothing else is said', async () => {
+  await using scene = await ReplicatorScene.open();
+  const files = new FaultyFiles(diskFiles, {
+    fails: (_, call, path) => (call === 'list' && path.endsWith('snapshots') ? 'EACCES' : null),
+  });
+  const said: string[] = [];
+  const log = { ...silentLog, error: (text: string) => said.push(text) };
+  const one = await scene.replicator({ once: false, files, log });
+  const running = one.run(new AbortController().signal);
+  while (one.status().stored?.tx !== 299n || one.status().snapshotProblem === null) await systemClock.sleep(2);
+  one.drain();
+  await expect(running).rejects.toMatchObject({ code: 'LOCAL_FILE', exitCode: 1 });
+  expect(said).toEqual([expect.stringMatching(/^no snapshot can be backed up: .*EACCES/)]);
+});
