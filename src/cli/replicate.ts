@@ -47,7 +47,8 @@ configuration names them.
 -exec runs the server as a child of this program: signals are passed on to it; when it has ended, what it wrote last
 is stored, and its status is ours (128 and the signal's number where a signal ended it). A status of 0 says that the
 server ended well and that all is stored. A backup that is in trouble never stops the server. SpacetimeDB ends cleanly
-on SIGINT: have that sent. CMD is split like a shell's words, but no shell runs it.
+on SIGINT: have that sent. CMD is split like a shell's words, but no shell runs it. A program that is not there ends
+this with 2 before anything is begun.
 
 Exit codes: 0 all is stored, 1 refused credentials, a full disk or any other failure, 2 usage or configuration, 3 some
 databases failed, 11 another owner holds the backup,
@@ -136,6 +137,10 @@ interface RunFacts {
 
 async function run(session: Session, { server, restoreFirst: restores, ...facts }: RunFacts): Promise<number> {
   const { io, version } = session;
+  if (server !== null) {
+    const { requireProgram } = await import('../daemon/require-program.ts');
+    await requireProgram(server[0], { env: io.env });
+  }
   const log = await openSessionLog(session, facts.config);
   const { ExecSignals } = await import('../daemon/exec-signals.ts');
   // From here on, so that no signal falls between the restore and the server.

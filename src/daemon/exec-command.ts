@@ -27,7 +27,7 @@ export interface ExecOptions {
  * @throws ConfigurationError, before the server was started or because it cannot be; InterruptedError before it was
  */
 export async function runExec({ command, env, signals, log, replicate }: ExecOptions): Promise<number> {
-  const server = new ServerRun({ command, env, signals, log });
+  const server = new ServerRun({ command, env, signals, log, shutdownTimeoutMs: replicate.config.shutdownTimeoutMs });
   let stored: number;
   try {
     stored = await runReplicate({ ...replicate, once: false, signals, log, server });
@@ -70,11 +70,16 @@ function endingOf(end: ChildEnd | null, { command: [program], stored, signals, l
   return exitStatusOf(end) || stored;
 }
 
+interface ServerRunOptions extends Omit<ExecOptions, 'replicate'> {
+  /** How long the last sync after its end may take. */
+  readonly shutdownTimeoutMs: number;
+}
+
 class ServerRun implements ServerBeside {
-  readonly #options: Omit<ExecOptions, 'replicate'>;
+  readonly #options: ServerRunOptions;
   #ended: Promise<ChildEnd> | null = null;
 
-  constructor(options: Omit<ExecOptions, 'replicate'>) {
+  constructor(options: ServerRunOptions) {
     this.#options = options;
   }
 
@@ -111,15 +116,24 @@ class ServerRun implements ServerBeside {
     await this.#ended;
   }
 
+  /** @returns what asks for the end of our own work */
   #tellEnd(end: ChildEnd): string {
-    const { log } = this.#options;
-    if (end.kind === 'not-started') return 'the server could not be started';
-    if (end.kind === 'exited' && end.code === 0) {
-      log.info('the server has ended', { status: 0 });
-      return 'the server has ended';
-    }
-    const how = end.kind === 'exited' ? `with status ${end.code}` : `by ${end.signal}`;
-    log.warn(`the server has ended ${how}`, { status: exitStatusOf(end) });
-    return `the server has ended ${how}`;
+    const { log, shutdownTimeoutMs } = this.#options;
+    const how = howEnded(end);
+    const facts = { status: exitStatusOf(end), timeoutSeconds: shutdownTimeoutMs / 1000 };
+    if (end.kind === 'exited' && end.code === 0) log.info(`${how}: storing what is left`, facts);
+    else log.warn(`${how}: storing what is left`, facts);
+    return how;
+  }
+}
+
+function howEnded(end: ChildEnd): string {
+  switch (end.kind) {
+    case 'not-started':
+      return 'the server could not be started';
+    case 'signalled':
+      return `the server has ended by ${end.signal}`;
+    case 'exited':
+      return end.code === 0 ? 'the server has ended' : `the server has ended with status ${end.code}`;
   }
 }

@@ -8,7 +8,7 @@ import type { Log } from '../core/log.ts';
 
 export type StopSignal = 'SIGINT' | 'SIGTERM';
 export interface Signals {
-  /** Gives what undoes it. `because` stands for the signal where none was sent: what else asks for the end. */
+  /** Gives what undoes it. `because` stands for the signal where none was sent: what else asks for the end, and is told. */
   onSignal(handler: (signal: NodeJS.Signals, because?: string) => void): () => void;
 }
 
@@ -49,14 +49,14 @@ export class Shutdown implements Disposable {
     return this.#stop.signal;
   }
 
-  #receive(signal: StopSignal, because: string = signal): void {
+  #receive(signal: StopSignal, because?: string): void {
     const { log, drain, timeoutMs } = this.#options;
     if (this.#asked !== null) {
       this.#abort(signal, `stopped by a second signal (${signal}) before all was stored`);
       return;
     }
     this.#asked = signal;
-    log.info(`${because}: storing what is left`, { timeoutSeconds: timeoutMs / 1000 });
+    if (because === undefined) log.info(`${signal}: storing what is left`, { timeoutSeconds: timeoutMs / 1000 });
     drain();
     void this.#expire(signal, timeoutMs);
   }

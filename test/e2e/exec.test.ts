@@ -74,6 +74,7 @@ describe('the server’s end', () => {
     const ended = await program.ended();
     expect(ended.code, ended.stderr).toBe(code);
     expect(ended.stderr).toMatch(says);
+    expect(ended.stderr.match(/the server has ended/g)).toHaveLength(1);
     expect(ended.stderr).toMatch(/all that the server wrote is stored/);
     expect(await readHead(place.store)).toMatchObject({ released: true, position: { tx: LAST_TX } });
     await runWell(['restore', '-o', place.restored, place.url]);
@@ -227,11 +228,19 @@ describe('a backup in trouble leaves the server running', () => {
 
 describe('before the server', () => {
   test.each([
-    ['no-such-program --flag', /no-such-program cannot be started: .*ENOENT/],
-    ['/', /\/ cannot be started: .*EACCES/],
-  ])('%j cannot be started: 2', async (cmd, says) => {
+    ['no-such-program --flag', /error: no-such-program cannot be started: no such program is on PATH/],
+    ['/', /error: \/ cannot be started: it is a directory/],
+  ])('%j cannot be started: 2, and nothing is begun', async (cmd, says) => {
     await using place = await databaseBesideStore();
     await runBadly(['replicate', '-exec', cmd, place.database, place.url], { code: 2, says: [says, /hint/] });
+    expect(await readdir(place.store)).toEqual([]);
+  });
+
+  test('what only the start shows: 2, once all that is there is stored', async () => {
+    await using place = await databaseBesideStore();
+    await writeFile(place.at('odd.sh'), '#!/no/such/interpreter\n', { mode: 0o755 });
+    const args = ['replicate', '-exec', place.at('odd.sh'), place.database, place.url];
+    await runBadly(args, { code: 2, says: [/odd\.sh cannot be started: .*ENOENT/, /hint: .*interpreter/] });
     expect(await readHead(place.store)).toMatchObject({ released: true });
   });
 
