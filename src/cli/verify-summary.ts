@@ -42,6 +42,12 @@ function totals(result: VerifiedWithTime): { objects: number; bytes: number; obj
   return sum;
 }
 
+/** How much the ranges are worth. */
+function knownBy(deep: boolean, damage: number): string {
+  const by = deep ? 'every byte read' : 'by names';
+  return damage === 0 ? by : `${by}, without what is damaged`;
+}
+
 /** @param deep whether every byte was read. @returns lines for people, without a newline at the end */
 export function formatVerified({ source, result }: VerifiedDestination, { deep }: { readonly deep: boolean }): string {
   if (result instanceof Error) return `${source}\n  could not be checked: ${result.message}`;
@@ -56,7 +62,7 @@ export function formatVerified({ source, result }: VerifiedDestination, { deep }
   return [
     source,
     `  checked      ${counted(objects, 'object')}, ${humanBytes(bytes)}: ${read} in ${humanDuration(durationMs)}`,
-    ...databases.map((database) => databaseText(database, deep && damage === 0 ? 'every byte read' : 'by names')),
+    ...databases.map((database) => databaseText(database, knownBy(deep, damage))),
     ...shown,
     ...(more > 0 ? [`  … and ${counted(more, 'finding')} more: -json shows all`] : []),
     damage === 0

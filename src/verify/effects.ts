@@ -17,6 +17,7 @@ export class Effects {
   /** Of the line that a restore takes. */
   readonly #head: GenerationName | null;
   readonly #headLine: ReadonlySet<GenerationName>;
+  readonly #unusable = new Map<string, Error>();
   #told = 0;
   /** By generation and end: each walks a line, and all holes of a generation have one effect. */
   readonly #ofHoles = new Map<string, string>();
@@ -28,8 +29,14 @@ export class Effects {
     this.#headLine = new Set(this.#head === null ? [] : partsOf(view, this.#head));
   }
 
+  /** All that was asked about so far, by key: what can be restored is without it. */
+  get unusable(): ReadonlyMap<string, Error> {
+    return this.#unusable;
+  }
+
   /** Of objects and manifests of one generation that are of no use, by key. */
   ofUnusable(generation: GenerationName, unusable: ReadonlyMap<string, Error>): string {
+    for (const [key, error] of unusable) this.#unusable.set(key, error);
     this.#told += 1;
     if (this.#told > EFFECTS_MAX) return 'not told of each of so many: `points` shows what can be restored';
     const lost = lostRanges({ ...this.#common(generation), unusable });

@@ -176,6 +176,22 @@ describe('deep', () => {
     expect((await scene.deep()).findings).toEqual([]);
   });
 
+  test('what is damaged is not told to be recoverable: the ranges are those without it', async () => {
+    const rangesOf = ({ databases }: Awaited<ReturnType<typeof scene.deep>>) =>
+      databases[0]?.recoverable?.map(({ first, to }) => [first, to.tx]);
+    const whole = rangesOf(await scene.quick());
+    for (const key of [logKey(0), logKey(2), logKey(-1)]) {
+      const before = scene.bytesOf(key);
+      scene.flip(key);
+      expect(rangesOf(await scene.quick()), key).toEqual(whole);
+      const told = rangesOf(await scene.deep());
+      await scene.client.delete([key]);
+      expect(told, key).toEqual(rangesOf(await scene.quick()));
+      expect(told, key).not.toEqual(whole);
+      scene.client.store.set(key, before);
+    }
+  });
+
   test('objects that were swapped are both found, and say what is lost', async () => {
     const [a, b] = [logKey(1), logKey(-1)];
     const bytes = scene.bytesOf(a);

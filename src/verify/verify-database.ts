@@ -43,7 +43,10 @@ export interface VerifiedDatabase {
   /** Whose content was read. */
   readonly objectsRead: number;
   readonly bytesRead: number;
-  /** Of the line that a restore takes, by names; null where it cannot be walked, or there is none. */
+  /**
+   * Of the line that a restore takes, by names, without what was found to be damaged; null where it cannot be walked, or
+   * there is none.
+   */
   readonly recoverable: readonly RecoverableRange[] | null;
 }
 
@@ -91,18 +94,18 @@ export async function verifyDatabase(options: VerifyDatabaseOptions): Promise<Ve
     bytes: sum([...logObjects, ...manifests].map(({ size }) => size)) + sum(view.listing.packs.values()),
     objectsRead: objectsDone,
     bytesRead: bytesDone,
-    recoverable: rangesOf(view, read.facts),
+    recoverable: rangesOf(view, { manifests: read.facts, unusable: effects.unusable }),
   };
 }
 
 function rangesOf(
   view: CheckedView,
-  manifests: ReadonlyMap<string, ManifestFacts>,
+  known: { readonly manifests: ReadonlyMap<string, ManifestFacts>; readonly unusable: ReadonlyMap<string, Error> },
 ): readonly RecoverableRange[] | null {
   const generation = chooseGeneration(view.head, view.listing.generations);
   if (generation === null) return null;
   try {
-    return recoverableRanges(view, generation, { manifests });
+    return recoverableRanges(view, generation, known);
   } catch (error) {
     if (isBad(error)) return null;
     throw error;
