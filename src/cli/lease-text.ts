@@ -13,6 +13,8 @@ const SEEN: Readonly<Record<LeaseDescription['process'], string>> = {
 const CONDITIONS = {
   exclusive: 'guarded by conditional writes',
   advisory: 'not guarded: this store has no conditional writes',
+  /** Only its holder knows: it has asked the store for what an honest one refuses, and reading cannot tell. */
+  unknown: 'guarded by conditional writes, if its holder found that they work here',
 } as const;
 
 const when = (time: Micros, now: Micros): string => `${humanTime(time)} (${humanAge(ageSeconds(time, now))})`;
@@ -45,7 +47,7 @@ export function formatLease(place: string, { kind, head, process, mode }: LeaseD
     `  generation  ${generation}`,
     // Images of a server have names and no position.
     ...(kind === 'server' ? [] : [`  stored      ${stored}`]),
-    ...(mode === null ? [] : [`  lease       ${CONDITIONS[mode]}`]),
+    `  lease       ${CONDITIONS[mode ?? 'unknown']}`,
   ].join('\n');
 }
 

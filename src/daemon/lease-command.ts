@@ -36,7 +36,7 @@ export interface LeaseDescription {
   readonly head: StoredHead['document'] | null;
   /** What this machine can see of the holder's process. */
   readonly process: 'alive' | 'dead' | 'unknown';
-  /** Null where nothing tells; only what is exclusive is ever released. */
+  /** Null where nothing tells, as long as it is held: only what is exclusive is ever released. */
   readonly mode: 'exclusive' | 'advisory' | null;
 }
 
