@@ -104,7 +104,12 @@ if (refusal === null) {
   process.stdout.on('error', onOutputError);
   // Nobody is left to tell when the place for complaints is gone.
   process.stderr.on('error', () => undefined);
-  import('./cli/main.ts')
+  import('./core/young-generation.ts')
+    .then(({ keepYoungGenerationSmall }) => {
+      // Before all else is loaded: that alone makes it grow, and it never shrinks.
+      keepYoungGenerationSmall();
+      return import('./cli/main.ts');
+    })
     .then(({ main }) => main(io))
     .then(
       (code) => {
