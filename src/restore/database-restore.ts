@@ -179,7 +179,7 @@ export class DatabaseRestore {
   ): Promise<FollowedPlan> {
     const { fetch, progress, log } = this.#options;
     progress.begin(plan);
-    const partBytes = partBytesFor(fetch.budget.bytesMax);
+    const partBytes = partBytesFor(fetch.budget.bytesMax, fetch);
     const written = await followPlan(plan, { directory, system, fetch, partBytes, progress, goesOn: true });
     const { end, reusedBytes, plainBytes } = written;
     if (reusedBytes > 0) log.info('went on with what an interrupted attempt had written', { reusedBytes, plainBytes });

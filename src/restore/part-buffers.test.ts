@@ -23,6 +23,7 @@ test('what comes back is taken again; parts that do not fit have memory of their
     const own = buffers.take(bytes);
     expect(own.buffer.byteLength).toBe(bytes);
     buffers.giveBack(own);
+    buffers.giveBack(own);
     expect(buffers.take(PART_BYTES).buffer).not.toBe(own.buffer);
     expect(buffers.heldBytes(bytes)).toBe(bytes);
   }
@@ -63,4 +64,16 @@ test('a part that is disposed of twice gives its buffer back once', async () => 
   }
   const taken = Array.from({ length: 4 }, () => buffers.take(PART_BYTES).buffer);
   expect(new Set(taken).size).toBe(4);
+});
+
+test('nothing is kept after disposal, also of what comes back later', () => {
+  const bytes = 1_000_000;
+  const buffers = new PartBuffers(bytes);
+  const [early, late] = [buffers.take(bytes), buffers.take(bytes)];
+  buffers.giveBack(early);
+  buffers[Symbol.dispose]();
+  expect(early.byteLength).toBe(0);
+  expect(late.byteLength).toBe(bytes);
+  buffers.giveBack(late);
+  expect(late.byteLength).toBe(0);
 });

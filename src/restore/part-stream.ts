@@ -5,10 +5,17 @@ import type { FetchedPart, Part } from './fetch-parts.ts';
 /** The least and the most that one request asks for: below, requests cost more than bytes; above, memory does. */
 const PART_BYTES_MIN = 64 * 1024;
 const PART_BYTES_MAX = 8 * 1024 * 1024;
+/** Of requests at once, where it is not told how many there are. */
+const PARALLELISM_USUAL_MAX = 16;
 
-/** How many bytes one part may have, for a budget of so many bytes in all. */
-export const partBytesFor = (budgetBytes: number): number =>
-  Math.min(PART_BYTES_MAX, Math.max(PART_BYTES_MIN, Math.floor(budgetBytes / 32)));
+/**
+ * How many bytes one part may have, for a budget of so many bytes in all: those under way at once are half of it. The rest
+ * is for what is in use, for parts that are asked for twice, and for large objects of snapshots.
+ */
+export const partBytesFor = (
+  budgetBytes: number,
+  { parallelism = PARALLELISM_USUAL_MAX }: { readonly parallelism?: number } = {},
+): number => Math.min(PART_BYTES_MAX, Math.max(PART_BYTES_MIN, Math.floor(budgetBytes / (2 * parallelism))));
 
 interface WholeObject {
   readonly key: string;

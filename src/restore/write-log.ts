@@ -24,7 +24,7 @@ export async function writeLog(options: WriteLogOptions): Promise<WrittenLog> {
   if (commitFromManifest && snapshotCommit !== null) await log.writeManifestCommit(snapshotCommit);
   const planned = options.segments.flatMap(({ pieces }) => pieces);
   const pieces = options.onReused === undefined ? planned : planned.slice(await log.reuse(planned, options.onReused));
-  const buffers = new PartBuffers(partBytes);
+  using buffers = new PartBuffers(partBytes);
   await using stream = new PartStream(fetchParts(partsOfAll(pieces, partBytes), { ...fetch, buffers }));
   for (const piece of pieces) {
     await log.writePiece(piece, stream.next(partCount(piece.object, partBytes)));

@@ -78,7 +78,7 @@ export async function writeSnapshot(options: WriteSnapshotOptions): Promise<Writ
   };
   await using unsynced = new UnsyncedFiles();
   const writer = new ObjectWriter(directory, { ...options, unsynced });
-  const buffers = new PartBuffers(partBytes);
+  using buffers = new PartBuffers(partBytes);
   const runs = checkedRuns(planRuns(manifest.packs, { partBytes, wanted, isPresent, manifestKey: key }), fetch);
   for await (using run of fetchParts(runs, { ...fetch, buffers })) await writer.writeRun(run);
   const [missing] = wanted.keys();
