@@ -12,6 +12,8 @@ const PLAIN_SILENCE_MS = 2_000;
 const BAR_COLUMNS = 24;
 /** The rate is that of the last seconds: what the store gives now, not what it gave at first. */
 const RATE_WINDOW_MS = 10_000;
+/** Ten thousand objects may be restored in a second: each as a sample would make the meter the slowest part. */
+const SAMPLE_INTERVAL_MS = 100;
 
 const PHASES: Readonly<Record<RestoreProgress['phase'], string>> = {
   plan: 'planning',
@@ -33,11 +35,14 @@ export interface Speed {
 
 /** Bytes a second over the last seconds, and what is left at that pace. */
 export class RateMeter {
-  #samples: Sample[] = [];
+  readonly #samples: Sample[] = [];
 
   measure(at: number, { bytesDone, bytesTotal }: Pick<RestoreProgress, 'bytesDone' | 'bytesTotal'>): Speed {
-    this.#samples = [...this.#samples.filter((sample) => at - sample.at <= RATE_WINDOW_MS), { at, bytes: bytesDone }];
-    const [first = { at, bytes: bytesDone }] = this.#samples;
+    const samples = this.#samples;
+    while (samples[0] !== undefined && at - samples[0].at > RATE_WINDOW_MS) samples.shift();
+    const last = samples.at(-1);
+    if (last === undefined || at - last.at >= SAMPLE_INTERVAL_MS) samples.push({ at, bytes: bytesDone });
+    const [first = { at, bytes: bytesDone }] = samples;
     const elapsed = at - first.at;
     const bytesPerSecond = elapsed <= 0 ? 0 : Math.max(0, ((bytesDone - first.bytes) * 1000) / elapsed);
     const etaMs = bytesPerSecond === 0 ? null : (Math.max(0, bytesTotal - bytesDone) * 1000) / bytesPerSecond;
