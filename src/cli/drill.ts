@@ -9,6 +9,7 @@ import type { DrillReport } from '../daemon/drill-run.ts';
 import { act, type CommandFacts, checkPositionals, configFileOption, configFlag, newCommand } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { writeJson, writeText } from './io.ts';
+import { parallelismFlag } from './parallelism-flag.ts';
 import { parseChoice, parseCount, parseDurationFlag } from './parse-flags.ts';
 import { ProgressDisplay } from './progress.ts';
 import { parseReplicaIdFlag } from './restore-place.ts';
@@ -60,7 +61,7 @@ const flagOptions = (): Option[] => [
   new Option('--exec <CMD>', 'Run this command on what was restored.'),
   new Option('--exec-timeout <DURATION>', 'How long it may take. Default: 10m.').default('10m'),
   new Option('--replica-id <N>', 'Of a server, this database alone.'),
-  new Option('--parallelism <N>', 'Requests to the store at once. Default: 8.').default('8'),
+  parallelismFlag(),
   configFlag('memory', 'SIZE'),
   new Option(
     '--give-up-after <DURATION>',

@@ -17,6 +17,7 @@ import {
 } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { type Io, writeJson, writeText } from './io.ts';
+import { parallelismFlag } from './parallelism-flag.ts';
 import { parseChoice, parseCount, parseDurationFlag } from './parse-flags.ts';
 import { isUrl } from './places.ts';
 import { ProgressDisplay } from './progress.ts';
@@ -131,7 +132,7 @@ const flagOptions = (): Option[] => [
   new Option('--if-db-not-exists', 'Do nothing, successfully, when the target already holds a database.'),
   new Option('--if-replica-exists', 'Do nothing, successfully, when there is no backup.'),
   new Option('--dry-run', 'Say what would be restored, and write nothing.'),
-  new Option('--parallelism <N>', 'Requests to the store at once. Default: 8.').default('8'),
+  parallelismFlag(),
   configFlag('memory', 'SIZE'),
   new Option(
     '--give-up-after <DURATION>',

@@ -7,6 +7,7 @@ import type { VerifyCommandOptions } from '../daemon/verify-command.ts';
 import { act, type CommandFacts, checkPositionals, configFileOption, configFlag, newCommand } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { type Io, writeJson, writeText } from './io.ts';
+import { parallelismFlag } from './parallelism-flag.ts';
 import { parseCount, parseDurationFlag } from './parse-flags.ts';
 import { parseReplicaIdFlag } from './restore-place.ts';
 import { loadForCommand, openSessionLog, type Session } from './session.ts';
@@ -59,7 +60,7 @@ const flagOptions = (): Option[] => [
   new Option('--sample <PERCENT>', 'Read and check this part of the objects, another one in each round.'),
   new Option('--round <N>', 'Which part -sample reads. Default: the number of the day.'),
   new Option('--replica-id <N>', 'Check this database of a server alone.'),
-  new Option('--parallelism <N>', 'Requests to the store at once. Default: 8.').default('8'),
+  parallelismFlag(),
   configFlag('memory', 'SIZE'),
   new Option(
     '--give-up-after <DURATION>',
