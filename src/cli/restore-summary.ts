@@ -36,10 +36,26 @@ export function formatBase({ snapshot, segments, plan }: RestoreReport): string 
  * Assumed: a dry run measures nothing.
  */
 const ASSUMED_BYTES_PER_SECOND = 100_000_000;
+/** The start, the plan, and the last fsync of all directories. */
+const ASSUMED_START_MS = 300;
+/** Until a distant store's first byte; so many are waited for at once. */
+const ASSUMED_REQUEST_MS = 100;
+const ASSUMED_REQUESTS_AT_ONCE = 8;
+/** Of a snapshot's packs, where they lie together. */
+const ASSUMED_BYTES_PER_REQUEST = 8 * 1024 * 1024;
 
 const workOf = ({ logBytes, snapshot }: PlanSummary): number => logBytes + (snapshot?.plainBytes ?? 0);
 
-const expectedMs = (plan: PlanSummary): number => (workOf(plan) * 1000) / ASSUMED_BYTES_PER_SECOND;
+function expectedMs(plan: PlanSummary): number {
+  const { levels, snapshot } = plan;
+  const packs = Math.ceil((snapshot?.plainBytes ?? 0) / ASSUMED_BYTES_PER_REQUEST);
+  const requests = levels.reduce((sum, { objects }) => sum + objects, packs);
+  const requestsMs = (requests / ASSUMED_REQUESTS_AT_ONCE) * ASSUMED_REQUEST_MS;
+  return ASSUMED_START_MS + requestsMs + (workOf(plan) * 1000) / ASSUMED_BYTES_PER_SECOND;
+}
+
+/** Nobody can foretell a part of a second. */
+const aboutDuration = (ms: number): string => (ms < 1000 ? 'less than a second' : `about ${humanDuration(ms)}`);
 
 /** What a plan costs: objects and bytes by level, what is written, and how long that may take. */
 export function formatWork(plan: PlanSummary): string[] {
@@ -55,7 +71,7 @@ export function formatWork(plan: PlanSummary): string[] {
     ...each,
     `  size         about ${humanBytes(workOf(plan))} to fetch and check`,
     `  to write     ${humanBytes(plainBytesMin)} at the least: ${counted(segments, 'segment')}${snapshot === null ? '' : ' and the snapshot'}`,
-    `  time         about ${humanDuration(expectedMs(plan))}, at an assumed ${humanBytes(ASSUMED_BYTES_PER_SECOND)}/s`,
+    `  time         ${aboutDuration(expectedMs(plan))}, at an assumed ${humanBytes(ASSUMED_BYTES_PER_SECOND)}/s and ${ASSUMED_REQUEST_MS} ms a request`,
   ];
 }
 

@@ -9,8 +9,8 @@ export interface TargetSystem {
   isMountPoint(directory: string): Promise<boolean>;
   /** Whether this process may create and rename entries in the directory. */
   isWritable(directory: string): Promise<boolean>;
-  /** Bytes that this process may still write on the file system of an existing directory. */
-  freeBytes(directory: string): Promise<number>;
+  /** Bytes that this process may still write on the file system of an existing directory; null where that tells none. */
+  freeBytes(directory: string): Promise<number | null>;
   /** Content of proc(5)'s `locks`; null where it cannot be read. */
   readLocks(): Promise<string | null>;
   /** A new file, open for writing; fails with EEXIST where there is one. */
@@ -59,8 +59,9 @@ export const realTargetSystem: TargetSystem = {
     }
   },
   async freeBytes(directory) {
-    const { bavail, bsize } = await statfs(directory);
-    return bavail * bsize;
+    const { blocks, bavail, bsize } = await statfs(directory);
+    // Those of the kernel (proc, sysfs) have no blocks, and some of FUSE and of the network do not count them.
+    return blocks === 0 ? null : bavail * bsize;
   },
   readLocks: () => readProc('/proc/locks'),
   createFile: (path) => open(path, 'wx'),

@@ -120,6 +120,7 @@ async function account({ recorded, store, played, restoreMs, comparison }: Facts
     'objects',
     `${stored.objects} in the store: ${line.objects.length} of log, ${stored.packs.length} packs and ${snapshots.length} manifests of snapshots, in ${stored.generations.length} generations`,
   );
+  row('', 'a new generation after the kill: no one can prove that what the killed process had sent will not arrive');
   row(
     'ratio',
     `log ${bytes(plain)} stored as ${bytes(packed)} (${(plain / packed).toFixed(1)} : 1); snapshots in ${bytes(snapshotBytes)}`,
