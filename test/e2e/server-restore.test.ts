@@ -162,7 +162,7 @@ describe('one database of a server', () => {
 
   test('that is not there is no backup, and a database’s own backup has no replicas', async () => {
     const target = join(stored.path, 'none');
-    await runBadly(['restore', '-replica-id', '4', '-o', target, stored.url], { code: 10, says: [/replicas\/4/] });
+    await runBadly(['restore', '-replica-id', '4', '-o', target, stored.url], { code: 10, says: [/no database 4/] });
     await runBadly(['restore', '-replica-id', '3', '-o', target, `${stored.url}/replicas/3`], {
       code: 2,
       says: [/one database/],
@@ -172,10 +172,10 @@ describe('one database of a server', () => {
   });
 });
 
-test('a database that was never stored is named: 15, or left out with -partial, in loud words', async () => {
+test('a database whose backup was removed is named: 14, or left out with -partial, in loud words', async () => {
   await using place = await copyOfStore();
   await rm(join(place.store, 'replicas', '3'), { recursive: true });
-  await runBadly(['restore', '-o', place.restored, place.url], { code: 15, says: [/replica 3/, /-partial/] });
+  await runBadly(['restore', '-o', place.restored, place.url], { code: 14, says: [/replica 3/, /-partial/] });
   expect(existsSync(place.restored)).toBe(false);
   const { stderr } = await runWell(['restore', '-partial', '-o', place.restored, place.url]);
   expect(stderr).toMatch(/Replica 3 is NOT restored/);
