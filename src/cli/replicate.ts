@@ -17,6 +17,7 @@ import { type CommandWords, parseExecCommand } from './exec-words.ts';
 import { interruptible } from './interrupt.ts';
 import { parseDurationFlag } from './parse-flags.ts';
 import { isUrl } from './places.ts';
+import { reportError } from './report-error.ts';
 import { loadForCommand, openSessionLog, type Session } from './session.ts';
 
 interface Flags {
@@ -157,7 +158,12 @@ async function run(session: Session, { server, restoreFirst: restores, ...facts 
   const options = { ...facts, exit: (code: number) => io.exit(code), version, env: io.env };
   if (server === null || signals === null) {
     const { runReplicate } = await import('../daemon/replicate-command.ts');
-    return await runReplicate({ ...options, log, signals: io.signals });
+    const failures: unknown[] = [];
+    const onFailure = (error: unknown): void => void failures.push(error);
+    const code = await runReplicate({ ...options, log, signals: io.signals, onFailure });
+    // Somebody who looks on finds what to do where every command says it: at the end.
+    if (facts.once && io.stderr.isTTY) for (const error of failures) await reportError(io, error, { stacks: false });
+    return code;
   }
   const { runExec } = await import('../daemon/exec-command.ts');
   return await runExec({ command: server, env: io.env, signals, log, replicate: options });

@@ -11,6 +11,7 @@ import { combineExitCodes, exitCodeOfError } from './exit-code.ts';
 import { drillMemoryBytes, openDrills } from './drill-places.ts';
 import { MemoryShares } from './memory-shares.ts';
 import type { OperatorLog } from './open-log.ts';
+import { sayPass } from './pass-summary.ts';
 import { PathReplication, requireSource } from './path-replication.ts';
 import type { ReplicationContext } from './replication.ts';
 import { SharedStores, storeOf } from './shared-stores.ts';
@@ -38,6 +39,8 @@ export interface ReplicateOptions {
   readonly exit: (code: number) => never;
   readonly clock?: Clock;
   readonly server?: ServerBeside;
+  /** Told at the end of what each one that failed did, which is logged already. */
+  readonly onFailure?: (error: unknown) => void;
   /** Of the command that drills start. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
@@ -103,7 +106,11 @@ export async function runReplicate(options: ReplicateOptions): Promise<ExitCode>
   drills?.drain();
   await drilling;
   await options.server?.outlive();
-  return combineExitCodes(supervisor.outcomes.map(({ error }) => (error === null ? 0 : exitCodeOfError(error))));
+  const { outcomes } = supervisor;
+  const images = replications.flatMap((each) => each.images());
+  if (once) sayPass({ databases: databases(), images, outcomes, log });
+  for (const { error } of outcomes) if (error !== null) options.onFailure?.(error);
+  return combineExitCodes(outcomes.map(({ error }) => (error === null ? 0 : exitCodeOfError(error))));
 }
 
 /** @throws ConfigurationError */
