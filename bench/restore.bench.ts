@@ -13,7 +13,6 @@ import { type Bench, type BenchContext, mebibytes, MIB, rate, type Row, seconds 
 import { bigDatabase, type BigDatabase, makeDatabase, replicateOnce } from './support/big-database.ts';
 import { makeDirectory } from './support/make-directory.ts';
 import { openPeers } from './support/peers.ts';
-import { programCommand } from './support/program-command.ts';
 import { type CommandCost, runCommand } from './support/run-command.ts';
 
 const GETS_AT_ONCE = 4;
@@ -34,7 +33,7 @@ async function restore(
   const target = join(parent, 'db');
   const stop = new AbortController();
   const firstByte = secondsToFirstByte(parent, stop.signal);
-  const cost = await runCommand([...programCommand(program), 'restore', '-o', target, url], { env: { ...s3?.env } });
+  const cost = await runCommand([process.execPath, program, 'restore', '-o', target, url], { env: { ...s3?.env } });
   stop.abort();
   // Only what is right may be quick.
   await runCommand(['diff', '-r', '-x', '*.ofs', join(database.path, CLOG_DIR), join(target, CLOG_DIR)]);

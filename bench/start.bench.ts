@@ -7,7 +7,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Bench, type BenchContext, type Row } from './support/bench.ts';
 import { findLitestream, Litestream, writeRows } from './support/litestream.ts';
 import { makeDirectory } from './support/make-directory.ts';
-import { programCommand } from './support/program-command.ts';
 import { runCommand } from './support/run-command.ts';
 import { Service } from './support/service.ts';
 import { writeCommits } from './support/write-commits.ts';
@@ -72,7 +71,7 @@ async function startRows(context: BenchContext): Promise<Row[]> {
   await writeCommits({ database, firstTx: 0, rate: 2000, seconds: 3 });
   const url = s3.url(await s3.makeBucket(), 'db');
   const databases = [{ path: database, url }];
-  const once = [...programCommand(program), 'replicate', '-once', database, url];
+  const once = [process.execPath, program, 'replicate', '-once', database, url];
   const owned = { ...env, STDB_REPLICATE_OWNER: 'bench' };
   await runCommand(once, { env: owned });
 

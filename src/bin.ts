@@ -1,9 +1,7 @@
-#!/usr/bin/env -S node --max-semi-space-size=2
+#!/usr/bin/env node
 /**
  * The program, and the only file that touches `process`. It refuses what cannot run before it imports anything, so its
  * own syntax is that of Node 12: no static import of a value, no top-level `await`, no `?.`, no `??`.
- *
- * The option in the first line is none that a program can set for itself; docs/decisions/0012-young-generation.md has the why.
  *
  * Responsible for: arguments, streams, signals, the exit code, and the last word when something was missed.
  * Not responsible for: what any argument means.

@@ -3,7 +3,6 @@ import { txOffset, type TxOffset } from '../../src/core/types.ts';
 import { type BenchContext, MB } from './bench.ts';
 import { appendLog, OBJECT_BYTES, writeSnapshot } from './make-database.ts';
 import { makeDirectory } from './make-directory.ts';
-import { programCommand } from './program-command.ts';
 import { type CommandCost, runCommand } from './run-command.ts';
 
 const LOG_BYTES = 734 * MB;
@@ -57,7 +56,7 @@ export function replicateOnce(
   { program, s3 }: BenchContext,
   { database, url }: { database: string; url: string },
 ): Promise<CommandCost> {
-  return runCommand([...programCommand(program), 'replicate', '-once', database, url], {
+  return runCommand([process.execPath, program, 'replicate', '-once', database, url], {
     env: { ...s3?.env, STDB_REPLICATE_OWNER: 'bench' },
   });
 }

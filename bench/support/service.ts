@@ -5,7 +5,6 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { cpuSeconds, peakRss } from './linux-process.ts';
-import { programCommand } from './program-command.ts';
 
 export interface ServiceOptions {
   /** The built program, dist/bin.js. */
@@ -53,8 +52,7 @@ export class Service implements AsyncDisposable {
       dbs: databases.map(({ path, url }) => ({ path, replica: { url } })),
     };
     await writeFile(config, JSON.stringify(content));
-    const [command, ...args] = programCommand(program, nodeArguments);
-    const child = spawn(command, [...args, 'replicate', '-config', config], {
+    const child = spawn(process.execPath, [...nodeArguments, program, 'replicate', '-config', config], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'ignore', 'pipe'],
     });

@@ -47,13 +47,6 @@ describe('each promise, broken', () => {
   });
 });
 
-test('the program runs with the options of its own first line', () => {
-  const [, options = ''] = /^#!\/usr\/bin\/env -S node (.*)$/m.exec(readProjectFile('src/bin.ts')) ?? [];
-  expect(TEXT).toContain(
-    `ENTRYPOINT ${JSON.stringify(['node', ...options.split(' '), '/app/dist/bin.js']).replaceAll(',', ', ')}`,
-  );
-});
-
 test('the context holds no more than the image is made from', () => {
   const [first, ...rest] = readProjectFile('.dockerignore')
     .split('\n')
