@@ -1,8 +1,8 @@
 /**
- * A whole restore, verified and fsynced: plain bytes a second and for each CPU-second, and memory, beside restic, beside
- * plain GETs of the same objects, and beside writing and syncing as many bytes; and the time from the start of the program
- * to the first byte of the database on the disk. Promises: the lesser of 1.2 × restic and
- * 60 % of the disk; 200 MB for each CPU-second; 200 MiB.
+ * A whole restore, verified and fsynced: plain bytes a second and for each CPU-second, and memory, beside restic and
+ * Litestream, beside plain GETs of the same objects, and beside writing and syncing as many bytes; and the time from the
+ * start of the program to the first byte of the database on the disk. Promises: the lesser of 1.2 × restic and 60 % of the
+ * disk; 200 MB for each CPU-second; 200 MiB.
  */
 import { open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { openReplicaClient } from '../src/replica/registry.ts';
 import { CLOG_DIR } from '../src/spacetimedb/file-names.ts';
 import { type Bench, type BenchContext, mebibytes, MIB, rate, type Row, seconds } from './support/bench.ts';
 import { bigDatabase, type BigDatabase, makeDatabase, replicateOnce } from './support/big-database.ts';
+import { findLitestream, litestreamOnce, litestreamRestore, writeRows } from './support/litestream.ts';
 import { makeDirectory } from './support/make-directory.ts';
 import { openPeers } from './support/peers.ts';
 import { type CommandCost, runCommand } from './support/run-command.ts';
@@ -96,7 +97,22 @@ const describe = ({ plainBytes }: BigDatabase, { seconds: time, cpuSeconds, peak
 const describeRestore = (database: BigDatabase, cost: RestoreCost): string =>
   `${describe(database, cost)}, first byte after ${seconds(cost.firstByteSeconds)}`;
 
-async function besideIt({ s3, scratch }: BenchContext, database: BigDatabase, url: string): Promise<string> {
+/** Litestream's restore of an SQLite database as large, in the same run; null where it is not at hand. */
+async function litestreamRestored({ s3, scratch }: BenchContext, database: BigDatabase): Promise<string | null> {
+  const binary = await findLitestream();
+  if (binary === null || s3 === null) return null;
+  const directory = await makeDirectory(scratch, 'litestream');
+  const path = join(directory, 'db.sqlite');
+  await writeRows({ database: path, bytes: database.plainBytes });
+  const setting = { binary, scratch, s3, databases: [{ path, bucket: await s3.makeBucket(), prefix: 'db' }] };
+  await litestreamOnce(setting);
+  const cost = await litestreamRestore(setting, join(directory, 'restored.sqlite'));
+  await rm(directory, { recursive: true, force: true });
+  return `Litestream ${describe(database, cost)}`;
+}
+
+async function besideIt(context: BenchContext, database: BigDatabase, url: string): Promise<string> {
+  const { s3, scratch } = context;
   const { plainBytes } = database;
   const parts: string[] = [];
   if (s3 !== null) {
@@ -109,6 +125,8 @@ async function besideIt({ s3, scratch }: BenchContext, database: BigDatabase, ur
       await rm(target, { recursive: true, force: true });
     }
   }
+  const litestream = await litestreamRestored(context, database);
+  if (litestream !== null) parts.push(litestream);
   parts.push(`disk write+fsync ${rate(plainBytes, await writeAndSync(scratch, plainBytes))}`);
   return parts.join('; ');
 }
