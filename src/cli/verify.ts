@@ -39,8 +39,8 @@ that its packs are there with the right sizes, and what lies there that is not o
 its databases, and every image with its files and programs.
 
 -deep reads every byte as well: each commit and each object of a snapshot against its checksum, each name against what it
-names. -sample 5% reads a twentieth of the objects, another one each day, so that 20 days read all; -round N takes the
-place of the day.
+names. -sample 5% reads a twentieth of the objects, another one each day, so that 20 days read all. Where it does not run
+each day, -round takes the place of the day: a number that is one more each time.
 
 Each finding says what it means for a restore, and what to do. DAMAGE is what is lost or altered; a note is worth
 knowing, and nothing is lost by it. Nothing is ever changed or removed. With several destinations all are checked.
