@@ -13,6 +13,9 @@ import type { Ownership } from './ownership.ts';
 const DISK_BLOCK_BYTES = 512;
 const WRITABLE_BY_OTHERS = 0o022;
 
+/** Of databases, below the content. */
+export type DirectorySet = Pick<ReadonlySet<string>, 'has'>;
+
 export interface AdoptOptions {
   /** The staging directory of this restore; new. */
   readonly staging: string;
@@ -21,7 +24,7 @@ export interface AdoptOptions {
   /** Of the files that this restore writes. */
   readonly ownership: Ownership;
   /** Below the content: where this restore writes databases. Those anywhere else are of another kind of restore. */
-  readonly directories: ReadonlySet<string>;
+  readonly directories: DirectorySet;
 }
 
 /**

@@ -3,7 +3,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fsyncDirectory } from '../core/atomic-file.ts';
 import { localFileError } from '../core/errors.ts';
-import { adoptLeftover } from './adopt-leftover.ts';
+import { adoptLeftover, type DirectorySet } from './adopt-leftover.ts';
 import { appendJournal, createJournal, type JournalEntry } from './journal.ts';
 import type { Ownership } from './ownership.ts';
 import { fileBytesBelow } from './unfinished.ts';
@@ -22,11 +22,11 @@ export class StagingClaims {
   /**
    * Begins the journal, with what can be gone on with of `leftovers`: staging directories of restores that have ended.
    *
-   * @param directories all that will be claimed: nothing else is taken over, since nobody would look at it
+   * @param directories all that may be claimed: nothing else is taken over, since nobody would look at it
    */
   async takeOver(
     leftovers: readonly string[],
-    { ownership, directories }: { readonly ownership: Ownership; readonly directories: ReadonlySet<string> },
+    { ownership, directories }: { readonly ownership: Ownership; readonly directories: DirectorySet },
   ): Promise<void> {
     const begin = async (entries: readonly JournalEntry[]): Promise<void> => {
       await createJournal(this.#staging, { ownership, entries });

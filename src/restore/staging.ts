@@ -13,6 +13,7 @@ import {
   systemCode,
   TargetInUseError,
 } from '../core/errors.ts';
+import type { DirectorySet } from './adopt-leftover.ts';
 import type { JournalEntry } from './journal.ts';
 import {
   type OwnedFacts,
@@ -42,8 +43,8 @@ const SPECIAL_BITS = 0o7000;
 export interface StagingOptions {
   readonly system?: TargetSystem;
   readonly ownership?: OwnershipWish;
-  /** Of the databases that will be claimed, below the content; default: one, which is the content itself. */
-  readonly directories?: Iterable<string>;
+  /** Of the databases that may be claimed, below the content; default: one, which is the content itself. */
+  readonly directories?: DirectorySet;
 }
 
 interface StagingFacts {
@@ -86,7 +87,7 @@ export class Staging implements AsyncDisposable {
    * @throws LocalFileError, also where this process may not give files to the owner that was asked for
    */
   static async open(target: RestoreTarget, options: StagingOptions = {}): Promise<Staging> {
-    const { system = realTargetSystem, ownership = {}, directories = [''] } = options;
+    const { system = realTargetSystem, ownership = {}, directories = new Set(['']) } = options;
     try {
       const model = await stat(target.exists ? target.path : target.disk);
       const parent = dirname(target.path);
@@ -101,7 +102,7 @@ export class Staging implements AsyncDisposable {
         await writeOwner(directory);
         await mkdir(staging.content);
         await staging.#becomeLike(model, ownership);
-        await staging.#takeOver(new Set(directories));
+        await staging.#takeOver(directories);
       } catch (error) {
         await staging[Symbol.asyncDispose]();
         throw error;
@@ -113,7 +114,7 @@ export class Staging implements AsyncDisposable {
     }
   }
 
-  async #takeOver(directories: ReadonlySet<string>): Promise<void> {
+  async #takeOver(directories: DirectorySet): Promise<void> {
     const { path, leftovers } = this.#target;
     const isStaging = (name: string): boolean => isStagingInside(name) || isStagingBeside(name, basename(path));
     await this.#claims.takeOver(

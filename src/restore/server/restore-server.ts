@@ -6,7 +6,7 @@
  * the image unless the operator said `partial`; what a running server makes (locks, pids, caches, logs) is never written.
  */
 import { mkdir, readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fsyncDirectory } from '../../core/atomic-file.ts';
 import { assert, localFileError } from '../../core/errors.ts';
 import { replicaPrefix, SERVER_PREFIX } from '../../layout/server-keys.ts';
@@ -24,6 +24,7 @@ import { keepingUnfinished } from '../keep-unfinished.ts';
 import { Staging } from '../staging.ts';
 import { checkTargetOutsideStore, inspectTarget } from '../target.ts';
 import { realTargetSystem, type TargetSystem } from '../target-system.ts';
+import type { UnfinishedRestore } from '../unfinished.ts';
 import { type PlannedReplica, type ServerPlan, ServerPlanner } from './plan-server.ts';
 import { ServerProgress } from './server-progress.ts';
 import { type ReplicaReport, reportImage, type ServerRestoreReport } from './server-report.ts';
@@ -65,6 +66,8 @@ class ServerRun {
   readonly #planner: ServerPlanner;
   readonly #fetch: FetchOptions;
   readonly #warnings: string[] = [];
+  /** Of an interrupted restore, between two attempts: on the disk, and nobody's until the next one takes it over. */
+  #left: UnfinishedRestore | null = null;
 
   constructor(options: RestoreServerOptions, system: TargetSystem) {
     const { client, clientAt, generation, point, partial = false, log, clock } = options;
@@ -96,14 +99,19 @@ class ServerRun {
 
   async restore(): Promise<ServerRestoreReport> {
     this.#progress.enter('plan');
-    for (;;) {
-      const plan = await this.#planner.plan();
-      if (this.#options.dryRun === true) {
-        this.#warnOf(plan);
-        return this.report('planned', plan);
+    try {
+      for (;;) {
+        const plan = await this.#planner.plan();
+        if (this.#options.dryRun === true) {
+          this.#warnOf(plan);
+          return this.report('planned', plan);
+        }
+        const report = await this.#attempt(plan);
+        if (report !== null) return report;
       }
-      const report = await this.#attempt(plan);
-      if (report !== null) return report;
+    } catch (error) {
+      if (this.#left !== null) this.#options.onUnfinished?.(this.#left);
+      throw error;
     }
   }
 
@@ -145,12 +153,16 @@ class ServerRun {
     const bytesNeeded = plan.replicas.reduce((sum, replica) => sum + replica.work.plainBytesMin, imageBytes);
     await checkFreeSpace({ system, target, bytesNeeded });
     this.#progress.begin(totalOf(plan));
-    const directories = plan.replicas.map(({ replicaId }) => directoryOf(replicaId));
-    await using staging = await Staging.open(target, { system, ownership, directories });
+    await using staging = await Staging.open(target, { system, ownership, directories: ANY_REPLICA });
+    this.#left = null;
     const content = await keepingUnfinished(staging, this.#options, async () => {
       // First what is small: a damaged image is found before hours of work.
       const bytes = await this.#writeImage(plan, staging);
-      if (bytes === null) return null;
+      if (bytes === null) {
+        // Hours of an interrupted restore's work may have been taken over: of the same lines, whatever the image.
+        this.#left = await staging.keep();
+        return null;
+      }
       this.#warnOf(plan);
       const databases = await this.#writeReplicas(plan, staging);
       signal.throwIfAborted();
@@ -235,6 +247,9 @@ class ServerRun {
     this.#options.log.warn(message);
   }
 }
+
+/** An older image may have databases that a newer one does not: what none needs is removed before any is written. */
+const ANY_REPLICA = { has: (directory: string): boolean => dirname(directory) === REPLICAS_DIR };
 
 /** Below the content. */
 const directoryOf = (replicaId: bigint): string => join(REPLICAS_DIR, formatReplicaId(replicaId));

@@ -1,7 +1,7 @@
 /** Invariant: the restore of a whole server that was killed anywhere goes on, and ends with exactly what one run gives. */
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { contentOf, killRestore, stagingsOf, tamper } from '../../../test/support/killed-restore.ts';
 import { RestoreScene } from '../../../test/support/restore-scene.ts';
 import { ServerStoreBuilder } from '../../../test/support/server-store-builder.ts';
@@ -10,10 +10,13 @@ import { Random } from '../../../test/sim/random.ts';
 import { vectorDirectory } from '../../../test/vectors/vectors.ts';
 import { ByteBudget } from '../../core/byte-budget.ts';
 import { systemClock } from '../../core/clock.ts';
+import { CorruptionError } from '../../core/errors.ts';
 import { silentLog } from '../../core/log.ts';
+import type { GenerationName } from '../../layout/keys.ts';
 import { replicaPrefix } from '../../layout/server-keys.ts';
 import { prefixedClient } from '../../replica/wrap/prefixed.ts';
 import type { RestoreOptions } from '../restore.ts';
+import type { UnfinishedRestore } from '../unfinished.ts';
 import { restoreServer } from './restore-server.ts';
 import type { ServerRestoreReport } from './server-report.ts';
 
@@ -22,11 +25,13 @@ const BATCHED = vectorDirectory('v2-batched/v1');
 
 let scene: RestoreScene;
 let left: RestoreScene;
+let builder: ServerStoreBuilder;
+let generation: GenerationName;
 beforeEach(async () => {
   [scene, left] = [await RestoreScene.open(), await RestoreScene.open()];
-  const builder = new ServerStoreBuilder(scene.client);
+  builder = new ServerStoreBuilder(scene.client);
   await builder.putFormat();
-  const generation = await builder.putGeneration(1);
+  generation = await builder.putGeneration(1);
   await builder.putReplica(1n, SMALL);
   await builder.putReplica(3n, BATCHED);
   await builder.putImage(generation, {
@@ -123,4 +128,54 @@ test('what a killed restore of one database left is no part of a whole server, n
     await left[Symbol.asyncDispose]();
     left = await RestoreScene.open();
   }
+});
+
+describe('an image that turns out to be unusable', () => {
+  /** By then both databases have something. */
+  const LATE = 76;
+
+  /** A newer one than the image that was being restored, of fewer databases, with a flipped bit in a file. */
+  async function putDamagedImage(): Promise<void> {
+    const before = new Set(scene.client.store.keys());
+    await builder.putImage(generation, {
+      time: 2_000_000n,
+      files: { 'config.toml': { content: '[other]' } },
+      replicas: [1n],
+    });
+    const key = scene.client.store.keys().find((name) => !before.has(name) && !name.includes('manifest')) ?? '';
+    scene.flip(key, scene.bytesOf(key).byteLength - 6);
+  }
+
+  test('leaves what an interrupted restore wrote of databases to the attempt with another one', async () => {
+    const expected = await runIn(scene, { client: scene.client }).then(() => contentOf(scene.target));
+    await scene.clear();
+    expect(await killRestore(scene, { at: LATE, into: left, run: (all) => runIn(scene, all) }, {})).toBe(true);
+    await putDamagedImage();
+    const report = await runIn(left, { client: scene.client });
+    expect(report.image?.time).toBe(1_000_000n);
+    expect(await contentOf(left.target)).toEqual(expected);
+    expect(await readdir(left.root)).toEqual(['target']);
+    expect(report.replicas.map(({ replicaId, reusedBytes: bytes }) => [replicaId, bytes > 0])).toEqual([
+      [1n, true],
+      [3n, true],
+    ]);
+  });
+
+  test('and where there is no other one, it stays on the disk, and somebody is told', async () => {
+    expect(await killRestore(scene, { at: LATE, into: left, run: (all) => runIn(scene, all) }, {})).toBe(true);
+    for (const key of scene.client.store.keys().filter((name) => name.includes('/images/'))) {
+      if (!key.includes('manifest')) scene.flip(key, scene.bytesOf(key).byteLength - 6);
+    }
+    const told: UnfinishedRestore[] = [];
+    const onUnfinished = (one: UnfinishedRestore): void => void told.push(one);
+    await expect(runIn(left, { client: scene.client, onUnfinished })).rejects.toThrow(CorruptionError);
+    expect(told.map(({ path }) => path)).toEqual(await stagingsOf(left));
+    expect(told[0]?.bytes).toBeGreaterThan(0);
+  });
+
+  test('and where nothing was taken over, nothing stays', async () => {
+    await putDamagedImage();
+    await runIn(left, { client: scene.client });
+    expect(await readdir(left.root)).toEqual(['target']);
+  });
 });
