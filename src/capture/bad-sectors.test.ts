@@ -54,6 +54,21 @@ test('a disk of which more than a little cannot be read is no bad sector', async
   });
 });
 
+test('a bad sector is tried twice, however often it is read over, and what is no segment is not made up', async () => {
+  await withSegment(SECTORS * SECTOR_BYTES, async (path, content, files) => {
+    files.bad = [{ path: '', first: 3, count: 1 }];
+    const through = throughBadSectors(files);
+    await using file = await through.open(path);
+    for (let reads = 0; reads < 2 * BAD_SECTORS_MAX; reads += 1) {
+      expect(await file?.read(Buffer.alloc(content.byteLength), 0)).toBe(content.byteLength);
+    }
+    expect(files.struck).toBe(2);
+    await writeFile(`${path}.ofs`, content);
+    await using other = await through.open(`${path}.ofs`);
+    await expect(other?.read(Buffer.alloc(content.byteLength), 0)).rejects.toThrow('EIO');
+  });
+});
+
 test('any bad sector: all before it counts, for at most one failed try for each halving', async () => {
   await withSegment(SECTORS * SECTOR_BYTES, async (path, content, files) => {
     await fc.assert(

@@ -2,9 +2,11 @@
  * Bytes that the disk does not give back. They are told from all else that can fail, so that what stands before them is
  * read, and what stands behind them can be looked for.
  */
+import { basename } from 'node:path';
 import { LocalFileError, systemCode } from '../core/errors.ts';
 import type { ReadableFile, ReadableFiles } from '../core/readable-files.ts';
 import { byteOffset, type ByteOffset } from '../core/types.ts';
+import { parseSegmentName } from '../spacetimedb/file-names.ts';
 import type { SegmentReader } from '../spacetimedb/segment-reader.ts';
 
 /** EIO; and what some drivers (ENODATA) and file systems with checksums of their own (EBADMSG, EUCLEAN) say instead. */
@@ -50,16 +52,22 @@ async function canBeRead(reader: SegmentReader, from: ByteOffset, length: number
 }
 
 /**
- * The same files, with filler where bytes cannot be read: a commit there is a bad one then, and is treated as such. To be
- * used where a place is known to stay unreadable, for looking, never for what is stored without its checksum.
+ * The same files, with filler where bytes of a segment cannot be read: a commit there is a bad one then, and is treated
+ * as such. To be used where a place is known to stay unreadable, for looking, never for what is stored without its
+ * checksum. Of other files nothing is made up.
+ *
+ * @param options.onFill told whenever filler stands for what cannot be read
  */
-export function throughBadSectors(files: ReadableFiles): ReadableFiles {
+export function throughBadSectors(
+  files: ReadableFiles,
+  { onFill = () => undefined }: { readonly onFill?: () => void } = {},
+): ReadableFiles {
   return {
     list: (path) => files.list(path),
     facts: (path) => files.facts(path),
     open: async (path) => {
       const file = await files.open(path);
-      return file && new HoledFile(file);
+      return file === null || parseSegmentName(basename(path)) === null ? file : new HoledFile(file, { onFill });
     },
   };
 }
@@ -67,11 +75,14 @@ export function throughBadSectors(files: ReadableFiles): ReadableFiles {
 class HoledFile implements ReadableFile {
   readonly path: string;
   readonly #file: ReadableFile;
-  #badSectors = 0;
+  readonly #onFill: () => void;
+  /** By their numbers. Each is tried once: a disk may take seconds for it, and searching comes by again and again. */
+  readonly #bad = new Set<number>();
 
-  constructor(file: ReadableFile) {
+  constructor(file: ReadableFile, { onFill }: { onFill: () => void }) {
     this.path = file.path;
     this.#file = file;
+    this.#onFill = onFill;
   }
 
   facts(): ReturnType<ReadableFile['facts']> {
@@ -79,10 +90,12 @@ class HoledFile implements ReadableFile {
   }
 
   async read(target: Uint8Array, position: number): Promise<number> {
-    try {
-      return await this.#file.read(target, position);
-    } catch (error) {
-      if (!CODES.has(systemCode(error))) throw error;
+    if (!this.#isKnownBad(position, target.byteLength)) {
+      try {
+        return await this.#file.read(target, position);
+      } catch (error) {
+        if (!CODES.has(systemCode(error))) throw error;
+      }
     }
     const { size } = await this.#file.facts();
     const length = Math.max(0, Math.min(target.byteLength, size - position));
@@ -96,15 +109,26 @@ class HoledFile implements ReadableFile {
     return length;
   }
 
+  #isKnownBad(position: number, length: number): boolean {
+    const first = Math.floor(position / SECTOR_BYTES);
+    const last = Math.floor((position + length - 1) / SECTOR_BYTES);
+    for (const sector of this.#bad) if (sector >= first && sector <= last) return true;
+    return false;
+  }
+
   async #readSector(target: Uint8Array, position: number): Promise<number> {
-    try {
-      return await this.#file.read(target, position);
-    } catch (error) {
-      this.#badSectors += 1;
-      if (!CODES.has(systemCode(error)) || this.#badSectors > BAD_SECTORS_MAX) throw error;
-      target.fill(FILLER);
-      return target.byteLength;
+    const sector = Math.floor(position / SECTOR_BYTES);
+    if (!this.#bad.has(sector)) {
+      try {
+        return await this.#file.read(target, position);
+      } catch (error) {
+        if (!CODES.has(systemCode(error)) || this.#bad.size >= BAD_SECTORS_MAX) throw error;
+        this.#bad.add(sector);
+      }
     }
+    this.#onFill();
+    target.fill(FILLER);
+    return target.byteLength;
   }
 
   close(): Promise<void> {

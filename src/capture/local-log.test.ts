@@ -9,7 +9,7 @@ import { crc32cValue, micros, type Position, txOffset } from '../core/types.ts';
 import { encodeCommit } from '../spacetimedb/commit.ts';
 import { formatSegmentName } from '../spacetimedb/file-names.ts';
 import { encodeSegmentHeader } from '../spacetimedb/segment-header.ts';
-import { compareWithLocalLog, readCommitAsSegment, readLogStart } from './local-log.ts';
+import { compareWithLocalLog, readLogStart } from './local-log.ts';
 
 let directory = '';
 beforeEach(async () => {
@@ -95,13 +95,4 @@ test('the start of the log is its oldest segment that is more than a header', as
   expect(await readLogStart(source())).toBe(null);
   await write(5, [makeCommit(5)]);
   expect(await readLogStart(source())).toBe(5n);
-});
-
-test('a commit as a segment of its own', async () => {
-  await write(0, [one, two]);
-  const found = await readCommitAsSegment(source(), txOffset(1), { commitBytesMax: 1000 });
-  expect(found?.position).toEqual(two.end);
-  expect(Buffer.from(found?.bytes ?? []).equals(Buffer.concat([header, two.bytes]))).toBe(true);
-  expect(await readCommitAsSegment(source(), txOffset(3), { commitBytesMax: 1000 })).toBe(null);
-  expect(await readCommitAsSegment(source(), txOffset(1), { commitBytesMax: 10 })).toBe(null);
 });

@@ -13,7 +13,6 @@ import {
 import { SEGMENT_HEADER_BYTES } from '../spacetimedb/segment-header.ts';
 import { openSegment } from '../spacetimedb/segment-reader.ts';
 import { listSegments, type SegmentEntry } from '../spacetimedb/segments.ts';
-import { isUnreadable, throughBadSectors } from './bad-sectors.ts';
 import type { TailPosition } from './commit-run.ts';
 import { type LogSource, readOffsetIndex } from './log-source.ts';
 import { beginningOf } from './log-tailer.ts';
@@ -210,11 +209,29 @@ export async function locateTail(
   return comparison.agreement === 'agrees' ? comparison.tail : null;
 }
 
-/** Where the commit that holds `tx` begins, as a place to read from without what stands before it; null: not there. */
+/**
+ * Where the commit that holds `tx` begins, as a place to read from without what stands before it; null: not there, or in a
+ * file without sense.
+ *
+ * @throws UnsupportedFormatError, LocalFileError
+ */
 export async function locateOwnCommit(
   source: LogSource,
   tx: TxOffset,
-  { signal }: { signal?: AbortSignal | undefined } = {},
+  options: { signal?: AbortSignal | undefined } = {},
+): Promise<TailPosition | null> {
+  try {
+    return await locateOwn(source, tx, options);
+  } catch (error) {
+    if (error instanceof CorruptionError) return null;
+    throw error;
+  }
+}
+
+async function locateOwn(
+  source: LogSource,
+  tx: TxOffset,
+  { signal }: { signal?: AbortSignal | undefined },
 ): Promise<TailPosition | null> {
   const segment = (await listFilledSegments(source)).findLast((entry) => entry.tx <= tx);
   const reader = segment && (await openSegment(source.files, segment));
@@ -223,54 +240,4 @@ export async function locateOwnCommit(
   const offsetIndex = await readOffsetIndex(source, segment.tx);
   const found = await locateThroughDamage(reader, tx, { offsetIndex, signal });
   return found && { ...beginningOf(segment.tx, 0n as Micros), at: found.start, nextTx: found.tx, begins: true };
-}
-
-export interface CommitAsSegment {
-  /** The segment's header, then the commit. */
-  readonly bytes: Uint8Array;
-  readonly position: Position;
-  readonly time: Micros | null;
-}
-
-interface ReadCommitOptions {
-  /** A longer one counts as not held. */
-  readonly commitBytesMax: number;
-}
-
-/** A commit as a segment of its own. Null where the log no longer holds it. @throws LocalFileError where that is not known */
-export async function readCommitAsSegment(
-  source: LogSource,
-  tx: TxOffset,
-  options: ReadCommitOptions,
-): Promise<CommitAsSegment | null> {
-  try {
-    return await readCommit(source, tx, options);
-  } catch (error) {
-    if (!isUnreadable(error)) throw error;
-    // It may stand behind what cannot be read; its own checksum proves it.
-    const found = await readCommit({ ...source, files: throughBadSectors(source.files) }, tx, options);
-    if (found === null) throw error;
-    return found;
-  }
-}
-
-async function readCommit(
-  { files, directory }: LogSource,
-  tx: TxOffset,
-  { commitBytesMax }: ReadCommitOptions,
-): Promise<CommitAsSegment | null> {
-  const segments = await listSegments(files, directory);
-  const segment = segments.findLast((entry) => entry.tx <= tx && entry.size > SEGMENT_HEADER_BYTES);
-  const reader = segment && (await openSegment(files, segment));
-  if (!segment || !reader) return null;
-  await using _ = reader;
-  const offsetIndex = await readOffsetIndex({ files, directory }, segment.tx);
-  const found = await locateThroughDamage(reader, tx, { offsetIndex });
-  if (found === null || reader.header === null || found.end - found.start > commitBytesMax) return null;
-  const commit = await reader.read(found.start, found.end - found.start);
-  return {
-    bytes: Buffer.concat([reader.header, commit]),
-    position: { tx: found.lastTx, crc: found.crc },
-    time: found.time,
-  };
 }

@@ -5,7 +5,7 @@
  * the snapshot's transaction is stored in this line, and after a last look that the directory still stands: a server
  * renames the snapshots of a history that it lost before it writes on.
  */
-import { readCommitAsSegment } from '../capture/local-log.ts';
+import { readCommitAsSegment } from '../capture/commit-as-segment.ts';
 import type { LogSource } from '../capture/log-source.ts';
 import type { ByteBudget } from '../core/byte-budget.ts';
 import { CorruptionError, LocalFileError, type ReplicateError, SourceDivergedError } from '../core/errors.ts';
