@@ -2,7 +2,7 @@
 import { LogDamagedError } from '../capture/log-damage.ts';
 import { LocalFileError, primaryError, ReplicateError, SourceDivergedError, systemCode } from '../core/errors.ts';
 import { UnavailableError } from '../replica/replica-client.ts';
-import type { Carried } from './start.ts';
+import type { Carried } from './start-options.ts';
 
 /**
  * `diverged`: the local log may be another one; all is looked at anew. `damaged`: it is bad or lacks something.

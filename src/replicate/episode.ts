@@ -225,5 +225,5 @@ async function sync(
   const objects = await uploader.upload({ signal });
   if (objects > 0) pacer.cut();
   const isBlocked = await stallWatch.judge(tailer, { readOn: () => uploader.upload({ signal }), signal });
-  if (!isBlocked) status.unstoredSince = null;
+  if (!isBlocked) status.caughtUp();
 }

@@ -29,6 +29,7 @@ export class ReplicatorStatus {
   newestSnapshot: TxOffset | null = null;
   /** Monotonic ms since when something local is not stored; null when all is. */
   unstoredSince: number | null = null;
+  #readings = 0;
   #tail: (() => TailPosition) | null = null;
   #snapshotProblem: (() => string | null) | null = null;
   #lineStart: TxOffset | null = null;
@@ -88,9 +89,15 @@ export class ReplicatorStatus {
     return this.#tail?.() ?? null;
   }
 
-  /** Commits stored by this process. */
-  get commits(): number {
-    return this.#counters.commits;
+  /** The log was read to its end, and all of it is stored. */
+  caughtUp(): void {
+    this.unstoredSince = null;
+    this.#readings += 1;
+  }
+
+  /** Grows with each commit that is stored, and whenever the log was read to its end. */
+  get progress(): number {
+    return this.#counters.commits + this.#readings;
   }
 
   /** From now on `problem` says why a snapshot cannot be stored. */

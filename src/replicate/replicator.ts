@@ -27,7 +27,8 @@ import { carriedOn, type EpisodeEnd, judgeEnd } from './episode-end.ts';
 import { ReplicatorStatus } from './replicator-status.ts';
 import { noLogError, sayAgain, sayUnstored } from './replicator-words.ts';
 import { SourceWait } from './source-wait.ts';
-import { type Carried, start } from './start.ts';
+import { start } from './start.ts';
+import type { Carried } from './start-options.ts';
 import type { Started } from './take-head.ts';
 import { UnreadableLog } from './unreadable-log.ts';
 import type { Writer } from './writer.ts';
@@ -84,6 +85,8 @@ type Begun =
 interface EpisodeFacts {
   /** How the one before ended; null for the first. */
   readonly before: Failure | null;
+  /** When it began, in monotonic ms. */
+  readonly since: number;
   readonly writer: Writer;
   readonly mayBegin: (reason: GenerationReason) => boolean;
 }
@@ -150,6 +153,7 @@ export class Replicator implements Service {
       const failure: Failure | null = await this.#episode(
         {
           before,
+          since,
           // What was sent under the session before is told apart from what this one sends.
           writer: episode === 1 ? writer : { ...writer, session: randomHex(16) },
           // One pass begins one generation; behind damage one more, since the first holds what stands before it.
@@ -176,7 +180,7 @@ export class Replicator implements Service {
 
   /** Null when it ended as it should. */
   async #episode(given: EpisodeFacts, signal: AbortSignal): Promise<Failure | null> {
-    const { before, writer } = given;
+    const { before, since, writer } = given;
     let started: Started | null = null;
     try {
       const begun = await this.#start(given, signal);
@@ -187,11 +191,9 @@ export class Replicator implements Service {
       await this.#stream(started, signal);
       return null;
     } catch (error) {
-      const { session: endedSession } = writer;
-      const known: Carried = started === null ? (before?.carried ?? {}) : { endedSession };
-      const { clock } = this.#options;
-      const facts = { now: clock.monotonic(), commits: this.#status.commits };
-      const unreadable = this.#unreadable.note(primaryError(error), facts);
+      const known: Carried = started === null ? (before?.carried ?? {}) : { endedSession: writer.session };
+      const now = this.#options.clock.monotonic();
+      const unreadable = this.#unreadable.note(primaryError(error), { since, now, progress: this.#status.progress });
       const damage = unreadable && started && (await this.#damageBehind(unreadable, started, signal));
       const cause = damage ?? error;
       return { end: judgeEnd(cause), error: cause, carried: carriedOn(cause, { known, unreadable }) };
@@ -232,14 +234,14 @@ export class Replicator implements Service {
         { signal },
       );
       switch (outcome.kind) {
-        case 'started':
-          if (outcome.started.isNew && outcome.started.generation.reason === 'damaged')
-            this.#passedOver = outcome.damage;
+        case 'started': {
+          const { started, damage } = outcome;
+          const isBehindDamage = started.generation.reason === 'damaged';
+          if (started.isNew && isBehindDamage) this.#passedOver = damage;
           // A generation that began behind damage says so for as long as it is the one that is written.
-          if (outcome.damage !== null || outcome.started.generation.reason !== 'damaged') {
-            this.#status.damaged(outcome.damage);
-          }
-          return { kind: 'started', started: outcome.started };
+          if (damage !== null || !isBehindDamage) this.#status.damaged(damage);
+          return { kind: 'started', started };
+        }
         case 'refused':
           return { kind: 'given-up', error: before?.error };
         case 'no-log':
@@ -289,8 +291,7 @@ export class Replicator implements Service {
     const { clock, log } = this.#options;
     if (lastedMs >= CALM_MS) this.#backoff.reset();
     const isFirst = this.#backoff.failures === 0;
-    const wanted = this.#backoff.nextDelayMs();
-    const ms = isFirst && end !== 'passing' ? 0 : wanted;
+    const ms = this.#backoff.nextDelayMs() * (isFirst && end !== 'passing' ? 0 : 1);
     sayAgain(log, error, { ms });
     if (ms === 0) return;
     const waiting = AbortSignal.any([signal, this.#drain.signal]);

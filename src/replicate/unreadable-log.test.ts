@@ -12,7 +12,9 @@ const open = (): UnreadableLog => new UnreadableLog({ files: diskFiles, director
 type Look = readonly [now: number, path: string, code: string, commits: number];
 const lastsAfter = (looks: readonly Look[]): boolean[] => {
   const log = open();
-  return looks.map(([now, path, code, commits]) => log.note(failure(path, code), { now, commits }) !== null);
+  return looks.map(
+    ([now, path, code, commits]) => log.note(failure(path, code), { since: now, now, progress: commits }) !== null,
+  );
 };
 
 test.each<[string, readonly Look[], boolean]>([
@@ -96,8 +98,29 @@ test('another failure in between changes nothing', () => {
   const eio = failure(SEGMENT, 'EIO');
   expect(
     [0, 20_000, LASTS_MS].map((now) => {
-      log.note(new Error('the store is away'), { now, commits: 0 });
-      return log.note(eio, { now, commits: 0 });
+      log.note(new Error('the store is away'), { since: now, now, progress: 0 });
+      return log.note(eio, { since: now, now, progress: 0 });
     }),
   ).toEqual([null, null, eio]);
+});
+
+test('two files in turn: each has its own time', () => {
+  const log = open();
+  const noted = [0, 1, 2].flatMap((turn) =>
+    [SEGMENT, `${SEGMENT}x`].map((path) => {
+      const now = turn * LASTS_MS;
+      return log.note(failure(path, 'EIO'), { since: now, now, progress: 0 }) !== null;
+    }),
+  );
+  expect(noted).toEqual([false, false, false, false, true, true]);
+});
+
+test('a disk that takes its time to fail is seen to fail all the same', () => {
+  const log = open();
+  const minutes = (count: number): number => count * 60_000;
+  const noted = [0, 1, 2].map((turn) => {
+    const since = turn * minutes(10);
+    return log.note(failure(SEGMENT, 'EIO'), { since, now: since + minutes(9), progress: 0 }) !== null;
+  });
+  expect(noted).toEqual([false, false, true]);
 });

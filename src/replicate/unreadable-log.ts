@@ -7,27 +7,35 @@ import type { TailPosition } from '../capture/commit-run.ts';
 import type { LogDamagedError } from '../capture/log-damage.ts';
 import type { LogSource } from '../capture/log-source.ts';
 import { findStandingDamage } from '../capture/standing-damage.ts';
-import { LocalFileError } from '../core/errors.ts';
+import { LocalFileError, UnsupportedFormatError } from '../core/errors.ts';
 import { unreadableDamage } from './start-words.ts';
 
-/** For so long, and at so many looks in a row, without a commit stored in between. */
+/** For so long, and at so many looks in a row, without progress in between. */
 export const LASTS_MS = 60_000;
 const LOOKS_MIN = 3;
-/** Failures further apart than this are not the same one. Above the longest pause between two episodes. */
+/** A look that begins so long after a failure is not about the same one. Above the longest pause between two episodes. */
 const APART_MS_MAX = 300_000;
 
 interface Seen {
-  readonly path: unknown;
   /** Monotonic ms. */
   readonly since: number;
-  last: number;
-  looks: number;
-  readonly commits: number;
+  readonly last: number;
+  readonly looks: number;
+  readonly progress: number;
+}
+
+export interface FailedLook {
+  /** Monotonic ms: of its beginning, since a disk may take minutes to fail, and of its end. */
+  readonly since: number;
+  readonly now: number;
+  /** Another number than at the look before where, in between, commits were stored or the log was read to its end. */
+  readonly progress: number;
 }
 
 export class UnreadableLog {
   readonly #source: LogSource;
-  #seen: Seen | null = null;
+  /** By path: a second bad file must not make the first one's time begin anew. */
+  readonly #seen = new Map<string, Seen>();
 
   constructor(source: LogSource) {
     this.#source = source;
@@ -36,20 +44,16 @@ export class UnreadableLog {
   /**
    * To be told how an episode failed.
    *
-   * @param now monotonic ms
-   * @param commits how many this process has stored
    * @returns the failure where it has lasted, else null
    */
-  note(cause: unknown, { now, commits }: { readonly now: number; readonly commits: number }): LocalFileError | null {
+  note(cause: unknown, { since, now, progress }: FailedLook): LocalFileError | null {
     if (!isUnreadable(cause)) return null;
     const { path } = cause.facts;
     if (typeof path !== 'string' || !path.startsWith(`${this.#source.directory}/`)) return null;
-    const seen = this.#seen;
-    const isSame = seen?.path === path && seen.commits === commits && now - seen.last <= APART_MS_MAX;
-    const current: Seen = isSame ? seen : { path, since: now, last: now, looks: 0, commits };
-    current.last = now;
-    current.looks += 1;
-    this.#seen = current;
+    const seen = this.#seen.get(path);
+    const isSame = seen?.progress === progress && since - seen.last <= APART_MS_MAX;
+    const current: Seen = { since: isSame ? seen.since : now, last: now, looks: isSame ? seen.looks + 1 : 1, progress };
+    this.#seen.set(path, current);
     return current.looks >= LOOKS_MIN && now - current.since >= LASTS_MS ? cause : null;
   }
 
@@ -67,7 +71,8 @@ export class UnreadableLog {
       const damage = await findStandingDamage(through, tail, { signal });
       return damage && unreadableDamage(cause, damage);
     } catch (error) {
-      if (error instanceof LocalFileError) return null;
+      // Of a version that is not known, or so long, may be what filler makes of it.
+      if (error instanceof LocalFileError || error instanceof UnsupportedFormatError) return null;
       throw error;
     }
   }
