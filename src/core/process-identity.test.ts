@@ -1,10 +1,11 @@
 // Invariant: death is proven or it is not; a process that may live is never called dead.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { testNeeding } from '../../test/support/named-skip.ts';
-import { isProvenDead, type ProcessIdentity, readProcessIdentity } from './process-identity.ts';
+import { isProvenAlive, isProvenDead, type ProcessIdentity, readProcessIdentity } from './process-identity.ts';
 
 const self = await readProcessIdentity();
 
@@ -18,6 +19,25 @@ describe('proof of death', () => {
     await once(child, 'exit');
     expect(await isProvenDead({ ...self, pid: child.pid ?? 0 }, self)).toBe(true);
     expect(await isProvenDead({ ...self, startTime: '1' }, self)).toBe(true);
+  });
+
+  test('of one that was killed, and that its parent has not asked after', async () => {
+    // What takes its parent's place has no children that it knows of.
+    const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    try {
+      const pid = Number(String((await once(parent.stdout, 'data'))[0]));
+      const fields = async (): Promise<string[]> => {
+        const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+        return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      };
+      const child = { ...self, pid, startTime: (await fields())[19] ?? null };
+      expect([await isProvenDead(child, self), await isProvenAlive(child, self)]).toEqual([false, true]);
+      process.kill(pid, 'SIGKILL');
+      await expect.poll(async () => (await fields())[0]).toBe('Z');
+      expect([await isProvenDead(child, self), await isProvenAlive(child, self)]).toEqual([true, false]);
+    } finally {
+      parent.kill('SIGKILL');
+    }
   });
 
   test.each<[string, Partial<ProcessIdentity>]>([

@@ -28,13 +28,19 @@ async function readTrimmed(path: string): Promise<string | null> {
   }
 }
 
-/** Null when no process has that pid; throws when that cannot be told. */
+/**
+ * Whether a process has ended and only its parent has not asked after it, as in a container whose first process asks after
+ * none. Not so while another of its threads is still about to end: a call of the system may be under way in it.
+ */
+const isZombie = (fields: readonly string[]): boolean => fields[0] === 'Z' && Number(fields[17]) <= 1;
+
+/** Null when no process that runs has that pid; throws when that cannot be told. */
 async function readStartTime(pid: number): Promise<string | null> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
     // The second field is the command's name in parentheses, and may itself hold blanks and parentheses.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[19] ?? null;
+    return isZombie(fields) ? null : (fields[19] ?? null);
   } catch (error) {
     if (systemCode(error) !== 'ENOENT' && systemCode(error) !== 'ESRCH') throw error;
     // Where /proc shows a user no processes of others (hidepid, ProtectProc=), absence in it is no absence.
