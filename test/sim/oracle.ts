@@ -36,6 +36,11 @@ export class Oracle {
   readonly generations = new Map<GenerationName, GenerationDocument>();
   head: HeadDocument | null = null;
   readonly #replaced = new Set<string>();
+  /** The session under which each process last wrote the head, and the sessions that know that they did. */
+  readonly #sessions = new Map<number, string>();
+  readonly #aware = new Set<string>();
+  /** The generations that the head has named. */
+  readonly #led = new Set<GenerationName>();
   /** When each process last wrote the head. */
   readonly #renewedAt = new Map<number, number>();
   /** What each process said last, and the furthest that was said of a generation. */
@@ -95,6 +100,12 @@ export class Oracle {
     this.#noting(() => this.#checkLease(process, key));
   }
 
+  /** A process has learned that its write of the head was done. */
+  onHeadAnswer(process: SimProcess): void {
+    const session = this.#sessions.get(process.options.pid);
+    if (session !== undefined) this.#aware.add(session);
+  }
+
   #checkLease(process: SimProcess, key: string): void {
     const kind = parseKey(key)?.kind;
     if (kind !== 'log' && kind !== 'pack' && kind !== 'manifest') return;
@@ -134,7 +145,11 @@ export class Oracle {
     const { session, owner, generation } = head;
     demand(owner === this.#options.owner, () => `owner ${owner} took the head`);
     if (this.head !== null && this.head.session !== session) this.#replaced.add(this.head.session);
-    demand(!this.#replaced.has(session), () => `${session} took the head back into ${generation}`);
+    // One that never learned that it held the head is like one that never did: it may begin anew, behind the other.
+    const mayTake = !this.#replaced.has(session) || (!this.#aware.has(session) && !this.#led.has(generation));
+    demand(mayTake, () => `${session} took the head back into ${generation}`);
+    this.#led.add(generation);
+    this.#sessions.set(head.process.pid, session);
     this.#renewedAt.set(head.process.pid, this.#options.nowMs());
     this.head = head;
   }
@@ -150,6 +165,7 @@ export class Oracle {
     if (last?.commit === commit && last.generation === generation) return;
     this.#saidLast.set(process, { generation, commit });
     if (commit.last > (this.#said.get(generation)?.last ?? -1n)) this.#said.set(generation, commit);
+    this.onHeadAnswer(process);
     const isHolder = this.head?.generation === generation && this.head.process.pid === process.options.pid;
     demand(isHolder, () => `${process.mailbox.name} says ${commit.last} is stored in ${generation}, but lost the head`);
     const before = this.acknowledged.get(generation) ?? null;

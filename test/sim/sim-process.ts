@@ -48,6 +48,8 @@ export interface ProcessOptions {
   readonly intervalMs: number;
   /** Told of a write before it is sent for the first time. */
   readonly onSend: (key: string) => void;
+  /** Told when a write of the head is answered as done. */
+  readonly onHeadAnswer: () => void;
   readonly onEnd: (error: unknown) => void;
   readonly isDead: (process: ProcessIdentity) => boolean;
 }
@@ -186,11 +188,14 @@ export class SimProcess {
 
   /** The same client; a write is told of before its first attempt. */
   #watched(client: ReplicaClient): ReplicaClient {
-    const { scheduler, onSend } = this.options;
+    const { scheduler, onSend, onHeadAnswer } = this.options;
     const put: ReplicaClient['put'] = async (key, body, options) => {
       onSend(key);
       const answer = await client.put(key, body, options);
-      if (key === HEAD_KEY) this.headAnsweredAt = scheduler.nowMs;
+      if (key === HEAD_KEY) {
+        this.headAnsweredAt = scheduler.nowMs;
+        onHeadAnswer();
+      }
       return answer;
     };
     return {

@@ -30,6 +30,13 @@ test('two seeds are two runs', async () => {
   expect(other.traceHash).not.toBe(one.traceHash);
 });
 
+/** Its first write of the head was done and never answered; another process took over before it asked again. */
+test('a start that never learned that it held the head may begin anew behind the one that replaced it', async () => {
+  using place = new RestorePlace();
+  const { failure } = await simulate({ seed: 2_002_066, actions: 25, place });
+  expect(failure).toBeNull();
+});
+
 /** Every store of a run has the defect; each must be found within so many seeds. */
 const DEFECTS: readonly { readonly name: string; readonly seeds: number; readonly plant: (bucket: Bucket) => void }[] =
   [

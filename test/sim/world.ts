@@ -91,6 +91,7 @@ export class World {
       leaseTtlMs: plan.leaseTtlMs,
       intervalMs: plan.intervalMs,
       onSend: (key) => this.oracle.onSend(process, key),
+      onHeadAnswer: () => this.oracle.onHeadAnswer(process),
       onEnd: (error) => this.oracle.onEnd(process, error),
       isDead: (other) => this.#isDead(machine, other),
     });
