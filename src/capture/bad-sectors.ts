@@ -3,7 +3,7 @@
  * read, and what stands behind them can be looked for.
  */
 import { basename } from 'node:path';
-import { LocalFileError, systemCode } from '../core/errors.ts';
+import { CorruptionError, LocalFileError, systemCode } from '../core/errors.ts';
 import type { ReadableFile, ReadableFiles } from '../core/readable-files.ts';
 import { byteOffset, type ByteOffset } from '../core/types.ts';
 import { parseSegmentName } from '../spacetimedb/file-names.ts';
@@ -21,6 +21,9 @@ const FILLER = 0xff;
 
 export const isUnreadable = (error: unknown): error is LocalFileError =>
   error instanceof LocalFileError && CODES.has(error.facts['systemCode']);
+
+/** Whether it tells of bytes that a reader of a segment cannot give: not read, or in a frame that cannot be decoded. */
+export const isNotGiven = (error: unknown): boolean => isUnreadable(error) || error instanceof CorruptionError;
 
 /**
  * How many of `length` bytes can be read, from `at` on, of which all together cannot: up to a bad sector. By halving,
@@ -46,7 +49,7 @@ async function canBeRead(reader: SegmentReader, from: ByteOffset, length: number
     await reader.read(from, length);
     return true;
   } catch (error) {
-    if (isUnreadable(error)) return false;
+    if (isNotGiven(error)) return false;
     throw error;
   }
 }

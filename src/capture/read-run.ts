@@ -4,7 +4,7 @@ import { byteOffset, type ByteOffset, type TxOffset } from '../core/types.ts';
 import { COMMIT_HEADER_BYTES, decodeCommitHeader } from '../spacetimedb/commit.ts';
 import { CommitScanner } from '../spacetimedb/commit-scanner.ts';
 import type { SegmentReader } from '../spacetimedb/segment-reader.ts';
-import { bytesBeforeBadSector, isUnreadable } from './bad-sectors.ts';
+import { bytesBeforeBadSector, isNotGiven } from './bad-sectors.ts';
 import { COMMIT_BYTES_IN_MEMORY_MAX, type CommitRun, RUN_BYTES_TARGET, type TailPosition } from './commit-run.ts';
 
 /**
@@ -58,14 +58,15 @@ export async function readRun(
 }
 
 /**
- * As `scanInMemory`, of as much of it as can be read: what stands before a bad sector is no less good for it. Null where
+ * As `scanInMemory`, of as much of it as can be read: what stands before a bad sector, or a frame that
+ * cannot be decoded, is no less good for it. Null where
  * that is no whole commit: the next one's own length tells then whether it is the one that cannot be read.
  */
 async function scanReadable(reader: SegmentReader, from: TailPosition, length: number): Promise<Scanned | null> {
   try {
     return await scanInMemory(reader, from, length);
   } catch (error) {
-    if (!isUnreadable(error)) throw error;
+    if (!isNotGiven(error)) throw error;
     const readable = await bytesBeforeBadSector(reader, from.at, length);
     return readable === 0 ? null : scanInMemory(reader, from, readable);
   }

@@ -1,7 +1,7 @@
 // Invariant: which commits end where is told alike with an offset index, without one, and with one that lies; with a good
 // one little is read between commits that lie far from each other.
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { LongLog } from '../../test/support/long-log.ts';
@@ -13,6 +13,7 @@ import { formatOffsetIndexName } from '../spacetimedb/file-names.ts';
 import { encodeOffsetIndex, type OffsetIndexEntry } from '../spacetimedb/offset-index.ts';
 import { SEGMENT_HEADER_BYTES } from '../spacetimedb/segment-header.ts';
 import { listSegments, type SegmentEntry } from '../spacetimedb/segments.ts';
+import { badPlaceOf } from './local-log.ts';
 import { readSegmentEnds } from './segment-ends.ts';
 
 const COMMITS = 400;
@@ -104,5 +105,19 @@ test('two commits at the ends of a long segment are not read for through all of 
     const { ends } = await readSegmentEnds({ files, directory: clog }, segment, { wanted });
     expect(ends.size).toBe(2);
     expect(counts.bytes).toBeLessThan(segment.size / 4);
+  });
+});
+
+test('a file of which every other commit is bad: nothing is told of what is not read', async () => {
+  await withLog(async (_, segment) => {
+    const bytes = await readFile(segment.path);
+    for (let commit = 0; commit < COMMITS - 1; commit += 2)
+      bytes.writeUInt8(bytes.readUInt8(placeOf(commit) + 1_000) ^ 0xff, placeOf(commit) + 1_000);
+    await writeFile(segment.path, bytes);
+    const last = txOffset(BigInt(COMMITS - 1));
+    const held = await readSegmentEnds({ files: diskFiles, directory: dirname(segment.path) }, segment, {
+      wanted: [last],
+    });
+    expect(held.ends.has(last) || badPlaceOf(last, held) !== null).toBe(true);
   });
 });

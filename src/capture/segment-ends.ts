@@ -4,7 +4,7 @@
  * Damage ends nothing here: where the log goes on behind a bad commit, so does the reading, and what lies between is
  * neither there nor proven absent.
  */
-import { byteOffset, type ByteOffset, type Crc32c, type TxOffset } from '../core/types.ts';
+import { byteOffset, type ByteOffset, type Crc32c, type TxOffset, txOffset } from '../core/types.ts';
 import { type CommitFacts, CommitScanner } from '../spacetimedb/commit-scanner.ts';
 import { locateCommit } from '../spacetimedb/locate.ts';
 import { decodeOffsetIndex, type OffsetIndexEntry } from '../spacetimedb/offset-index.ts';
@@ -160,10 +160,16 @@ async function scanThroughDamage(
       scanner.push(bytes);
       at += bytes.byteLength;
     }
-    if (scanner.nextTx > until || bad.length >= BAD_PLACES_MAX) break;
+    if (scanner.nextTx > until) break;
     const place = { at: scanner.end, nextTx: scanner.nextTx };
+    const crc = scanner.lastCrc ?? (0 as Crc32c);
+    if (bad.length >= BAD_PLACES_MAX) {
+      // Nothing is proven of what is not read: neither that it is there, nor that it is not.
+      bad.push({ ...place, crc, goesOn: txOffset(until + 1n) });
+      break;
+    }
     const next = await findNextCommit(reader, place, { offsetIndex, signal });
-    bad.push({ ...place, crc: scanner.lastCrc ?? (0 as Crc32c), goesOn: next?.tx ?? null });
+    bad.push({ ...place, crc, goesOn: next?.tx ?? null });
     from = next === null || next.tx > until ? null : { tx: next.tx, start: next.at };
   }
   return bad;
