@@ -18,7 +18,7 @@ export interface LogHole {
 export function* findHoles(runs: readonly LineRun[], known: readonly TxOffset[]): Generator<LogHole, void, void> {
   let after: LineRun | null = null;
   for (const run of runs) {
-    if (after !== null) yield { after, before: run };
+    if (after !== null && run.first > after.last + 1n) yield { after, before: run };
     after = run;
   }
   for (const tx of known) {

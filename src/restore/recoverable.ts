@@ -52,7 +52,18 @@ export function recoverableRanges(
   generation: GenerationName,
   options: RecoverableOptions = {},
 ): readonly RecoverableRange[] {
-  return rangesOf(lineRuns(view, lineTo(view, generation), options), { view, ...options });
+  return joined(rangesOf(lineRuns(view, lineTo(view, generation), options), { view, ...options }));
+}
+
+/** Two runs that only need another snapshot to begin with are one range: nothing lies between them. */
+function joined(ranges: readonly RecoverableRange[]): readonly RecoverableRange[] {
+  const found: RecoverableRange[] = [];
+  for (const range of ranges) {
+    const before = found.at(-1);
+    if (before === undefined || range.first > before.to.tx + 1n) found.push(range);
+    else found[found.length - 1] = { ...before, to: range.to, granularity: 'commit' };
+  }
+  return found;
 }
 
 export const rangesOf = (

@@ -16,10 +16,15 @@ import {
 } from '../../test/support/point-stores.ts';
 import { readRecordedLog } from '../../test/support/recorded-log.ts';
 import { RestoreScene } from '../../test/support/restore-scene.ts';
+import { buildSimpleStore } from '../../test/support/store-builder.ts';
 import { Random } from '../../test/sim/random.ts';
+import { vectorDirectory } from '../../test/vectors/vectors.ts';
 import { UnrecoverablePointError } from '../core/errors.ts';
-import { micros, txOffset } from '../core/types.ts';
+import { diskFiles } from '../core/readable-files.ts';
+import { crc32cValue, micros, txOffset } from '../core/types.ts';
+import { TIME_MIN } from '../layout/time.ts';
 import { parseSnapshotDirName } from '../spacetimedb/file-names.ts';
+import { listSnapshots } from '../spacetimedb/snapshots.ts';
 import type { PointRequest } from './point-request.ts';
 import type { RestoreReport } from './restore-report.ts';
 
@@ -125,4 +130,29 @@ describe.each(Array.from({ length: STORES }, (_, index) => index + 1))('store %i
       }
     }
   });
+});
+
+test('objects that overlap without a common end: every point behind the first run is led to by a snapshot within it', async () => {
+  const replicaDir = vectorDirectory('v2-small');
+  const { builder, generation, commits, logKeys } = await buildSimpleStore({ client: scene.client, replicaDir });
+  const snapshots = (await listSnapshots(diskFiles, join(replicaDir, 'snapshots'))).map(({ tx }) => tx);
+  const at = commits.findIndex(({ last }) => last >= (snapshots.toSorted((a, b) => (a < b ? 1 : -1))[0] ?? 0n));
+  const { segment } = commits[at] ?? {};
+  expect([commits[at - 1]?.segment, commits[at + 4]?.segment]).toEqual([segment, segment]);
+  await scene.client.delete([...logKeys]);
+  await builder.putLog(generation, { commits: commits.slice(0, at + 3), prev: crc32cValue(0) });
+  await builder.putLog(generation, { commits: commits.slice(at - 1) });
+  let line = 0n;
+  for (const [index, commit] of commits.entries()) {
+    line = commit.time > line ? commit.time : line;
+    if (index < at - 2 || index > at + 8) continue;
+    const byTx = await scene.run({ point: { kind: 'tx', tx: commit.last }, dryRun: true });
+    expect(byTx.position).toMatchObject({ tx: commit.last, crc: commit.crc });
+    const next = commits[index + 1];
+    if (next === undefined || next.time <= line || line <= TIME_MIN) continue;
+    const byTime = await scene.run({ point: { kind: 'timestamp', time: micros(next.time - 1n) }, dryRun: true });
+    expect(byTime.position).toMatchObject({ tx: commit.last, crc: commit.crc });
+  }
+  await scene.run({ point: { kind: 'tx', tx: commits[at + 3]?.last ?? txOffset(0n) } });
+  expect((await readRecordedLog(scene.target)).at(-1)?.last).toBe(commits[at + 3]?.last);
 });

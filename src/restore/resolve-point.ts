@@ -184,7 +184,7 @@ class PointSearch {
         if (own === null) return null;
         if (own.commit.reducer === reducer) throw this.#errors.beforeRun(run);
       }
-      if (at > 0) throw this.#errors.beforeRun(run);
+      if (at > 0 && this.#adjacentBefore(run) === null) throw this.#errors.beforeRun(run);
     }
     throw this.#errors.neverCalled(reducer);
   }
@@ -192,18 +192,28 @@ class PointSearch {
   async #pointBefore({ run, index, next, before }: Boundary): Promise<ResolvedPoint | null> {
     if (before !== null) return this.#foundAt(before, next);
     if (index > 0) return this.#foundAt(await this.#lastOf(run, index - 1), next);
-    if (!run.commitFromManifest) throw this.#errors.beforeRun(run);
-    const own = await this.#manifestPoint(run);
-    return own && this.#foundAt(own, next);
+    const adjacent = this.#adjacentBefore(run);
+    if (!run.commitFromManifest && adjacent === null) throw this.#errors.beforeRun(run);
+    const point = run.commitFromManifest ? await this.#manifestPoint(run) : await this.#lastOfRun(adjacent ?? never());
+    return point && this.#foundAt(point, next);
+  }
+
+  /** The run that ends right where this one begins: no commit lies between them. */
+  #adjacentBefore(run: LineRun): LineRun | null {
+    const before = this.#runs[this.#runs.indexOf(run) - 1];
+    return before !== undefined && before.last + 1n === run.first ? before : null;
   }
 
   /** Nothing is later than the end of the line, which must be as far as it is known to be stored. */
   async #end(): Promise<ResolvedPoint | null> {
     this.#errors.requireEnd('which commit is the last one');
-    const run = this.#runs.at(-1) ?? never();
-    if (run.steps.length > 0) return this.#foundAt(await this.#lastOf(run, run.steps.length - 1), null);
-    const own = await this.#manifestPoint(run);
-    return own && this.#foundAt(own, null);
+    const last = await this.#lastOfRun(this.#runs.at(-1) ?? never());
+    return last && this.#foundAt(last, null);
+  }
+
+  /** Null where a manifest had to be read first. */
+  async #lastOfRun(run: LineRun): Promise<Point | null> {
+    return run.steps.length > 0 ? await this.#lastOf(run, run.steps.length - 1) : await this.#manifestPoint(run);
   }
 
   /** Every commit of the step, up to its cut, until `visit` says enough. */
