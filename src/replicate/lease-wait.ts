@@ -81,9 +81,18 @@ export async function waitForLease(
 const isDead = async (holder: ProcessIdentity, { writer, isProvenDead: judge }: LeaseWaitOptions): Promise<boolean> =>
   judge ? judge(holder) : writer !== undefined && isProvenDead(holder, writer.process);
 
-/** Another process than ours: within one, an earlier holder is a matter of its lease alone. */
-const isSeenAlive = async (holder: ProcessIdentity, { writer }: LeaseWaitOptions): Promise<boolean> =>
-  writer !== undefined && holder.pid !== writer.process.pid && isProvenAlive(holder, writer.process);
+/**
+ * Another process than ours: within one, an earlier holder is a matter of its lease alone. Where somebody else judges who
+ * is dead, this machine is asked nothing at all.
+ */
+const isSeenAlive = async (
+  holder: ProcessIdentity,
+  { writer, isProvenDead: judge }: LeaseWaitOptions,
+): Promise<boolean> =>
+  judge === undefined &&
+  writer !== undefined &&
+  holder.pid !== writer.process.pid &&
+  isProvenAlive(holder, writer.process);
 
 function sayWhy(log: Log, { document }: StoredHead, { standby, alive }: { standby: boolean; alive: boolean }): void {
   const { ttlMs, process, owner, generation } = document;
