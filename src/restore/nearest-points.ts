@@ -10,6 +10,8 @@ export interface NearPoint {
   readonly tx: TxOffset;
   /** The line's time there; null where it is not known. */
   readonly time: Micros | null;
+  /** The point is the end of the commit that holds `tx`: no name tells where that is, and a commit is never split. */
+  readonly isWithin?: boolean;
 }
 
 export interface NearestPoints {
@@ -24,10 +26,14 @@ export function nearestPoints(ranges: readonly RecoverableRange[], tx: TxOffset)
   return { before: before ? before.to : null, after: after ? beginOf(after) : null };
 }
 
-export const beginOf = ({ first, fromTime }: RecoverableRange): NearPoint => ({ tx: first, time: fromTime });
+/** A name tells of an object's last commit only: of most first ones it is known where they begin. */
+export const beginOf = ({ first, from, fromTime }: RecoverableRange): NearPoint =>
+  from === null ? { tx: first, time: null, isWithin: true } : { tx: from.tx, time: fromTime };
 
-const formatPoint = ({ tx, time }: NearPoint): string =>
-  time === null || time === 0n ? `transaction ${tx}` : `transaction ${tx} of ${formatTimestamp(time)}`;
+function formatPoint({ tx, time, isWithin = false }: NearPoint): string {
+  if (isWithin) return `the end of the first commit from transaction ${tx} on`;
+  return time === null || time === 0n ? `transaction ${tx}` : `transaction ${tx} of ${formatTimestamp(time)}`;
+}
 
 /** A sentence for a message. */
 export function describeNearest({ before, after }: NearestPoints): string {
@@ -40,7 +46,7 @@ export function describeNearest({ before, after }: NearestPoints): string {
 function nearestFacts({ before, after }: NearestPoints): NonNullable<ErrorDetails['facts']> {
   return {
     ...(before === null ? {} : { nearestBefore: before.tx }),
-    ...(after === null ? {} : { nearestAfter: after.tx }),
+    ...(after === null ? {} : after.isWithin === true ? { nearestAfterFrom: after.tx } : { nearestAfter: after.tx }),
   };
 }
 
@@ -68,9 +74,15 @@ export const pointInHole = (
   });
 
 function hintOf({ before, after }: NearestPoints): string {
-  const choices = [before, after].flatMap((point) => (point === null ? [] : [`-tx ${point.tx}`]));
-  if (choices.length === 0) return 'Another generation may hold one: name it with -generation.';
-  return `Restore with ${choices.join(' or ')}, or name another line with -generation.`;
+  const choices = [before, after].flatMap((point) =>
+    point === null || point.isWithin === true ? [] : [`-tx ${point.tx}`],
+  );
+  const shown = after?.isWithin === true ? '`stdb-replicate log` shows where the first commit behind ends.' : null;
+  if (choices.length > 0) {
+    const restore = `Restore with ${choices.join(' or ')}, or name another line with -generation.`;
+    return shown === null ? restore : `${restore} ${shown}`;
+  }
+  return shown ?? 'Another generation may hold one: name it with -generation.';
 }
 
 /** A planner's failure to lead to `tx`, with what can be restored instead; any other error as it is. */
