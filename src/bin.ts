@@ -40,6 +40,9 @@ function wantsStacks(): boolean {
   return process.env['STDB_REPLICATE_LOG_LEVEL'] === 'debug' || /(^|\s)--?log-level(=|\s)debug(\s|$)/.test(flags);
 }
 
+/** Replication goes without: threads that encode keep memory, and waiting for the disk is not what it does. */
+const writesManyFiles = (): boolean => process.argv.slice(2).includes('restore');
+
 function complain(line: string): void {
   process.stderr.write(`stdb-replicate: ${line}\n`);
 }
@@ -102,7 +105,11 @@ if (refusal === null) {
   process.stdout.on('error', onOutputError);
   // Nobody is left to tell when the place for complaints is gone.
   process.stderr.on('error', () => undefined);
-  import('./core/young-generation.ts')
+  import('./core/thread-pool-size.ts')
+    .then(({ widenThreadPool }) => {
+      if (writesManyFiles()) widenThreadPool(process.env);
+      return import('./core/young-generation.ts');
+    })
     .then(({ keepYoungGenerationSmall }) => {
       // Before all else is loaded: that alone makes it grow, and it never shrinks.
       keepYoungGenerationSmall();
