@@ -41,6 +41,8 @@ export interface FetchOptions {
   readonly budget: ByteBudget;
   /** Requests at once. */
   readonly parallelism: number;
+  /** Where others ask the same store meanwhile: how many of these are ours now. It may grow. */
+  readonly parallelismNow?: () => number;
   readonly signal: AbortSignal;
   /** Called with the bytes of each part that arrived. */
   readonly onFetched?: (bytes: number) => void;
@@ -64,7 +66,8 @@ export async function* fetchParts<P extends Part>(
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const shares = new Set<BudgetShare>();
   const policy = new HedgePolicy();
-  const ahead = { ahead: options.parallelism, signal: options.signal };
+  const { parallelism, parallelismNow = (): number => parallelism } = options;
+  const ahead = { ahead: () => Math.min(parallelism, parallelismNow()), signal: options.signal };
   const fetched = mapAhead(parts, (part) => fetchPart(part, { ...options, signal, shares, policy }), ahead);
   try {
     for (;;) {

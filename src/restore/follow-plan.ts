@@ -11,6 +11,7 @@ import type { RestorePlan } from './plan-types.ts';
 import type { ProgressMeter } from './progress-meter.ts';
 import { SnapshotMismatchError } from './snapshot-commit.ts';
 import type { TargetSystem } from './target-system.ts';
+import { inTwoLanes } from './two-lanes.ts';
 import type { WrittenLog } from './log-writer.ts';
 import { writeLog } from './write-log.ts';
 import { type WrittenSnapshot, writeSnapshot } from './write-snapshot.ts';
@@ -48,8 +49,14 @@ export async function followPlan(plan: RestorePlan, options: FollowPlanOptions):
   const { directory, progress } = options;
   const clogDir = await makeIn(directory, CLOG_DIR, options);
   const snapshotsDir = await makeIn(directory, SNAPSHOTS_DIR, options);
-  const snapshot = await followSnapshot(plan, { ...options, snapshotsDir });
-  const log = await followLog(plan, { ...options, clogDir });
+  const [snapshot, log] = await inTwoLanes(
+    options.fetch,
+    [
+      (fetch) => followSnapshot(plan, { ...options, fetch, snapshotsDir }),
+      (fetch) => followLog(plan, { ...options, fetch, clogDir }),
+    ],
+    { isFirstOfUse: isWithoutLogObject },
+  );
   progress.enter('sync');
   for (const made of [clogDir, snapshotsDir, directory]) await fsyncDirectory(made);
   return {
@@ -58,6 +65,10 @@ export async function followPlan(plan: RestorePlan, options: FollowPlanOptions):
     reusedBytes: log.reusedBytes + snapshot.reusedBytes,
   };
 }
+
+/** A log object that is damaged or gone says nothing of the snapshot: the next plan is likely to begin with it again. */
+const isWithoutLogObject = (error: unknown): boolean =>
+  error instanceof UnusableObject && !(error.reason instanceof SnapshotMismatchError);
 
 async function makeIn(directory: string, name: string, { goesOn = false }: FollowPlanOptions): Promise<string> {
   const path = join(directory, name);
