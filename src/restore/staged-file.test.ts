@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LocalFileError } from '../core/errors.ts';
-import { StagedFile, WRITE_BYTES_MIN } from './staged-file.ts';
+import { FLUSH_BYTES, StagedFile, WRITE_BYTES_MIN } from './staged-file.ts';
 import { realTargetSystem, type TargetSystem } from './target-system.ts';
 
 let root: string;
@@ -79,4 +79,58 @@ test('a write that failed is told by the next call', async () => {
   await using file = await StagedFile.create(nextPath(), failing);
   await file.write(Buffer.alloc(WRITE_BYTES_MIN));
   await expect(file.finish()).rejects.toThrow(LocalFileError);
+});
+
+/** What the disk is asked, in order; `datasync` as given. */
+const watching = (asked: string[], datasync: () => Promise<void>): TargetSystem => ({
+  ...realTargetSystem,
+  createFile: async (path) => {
+    const file = await realTargetSystem.createFile(path);
+    const sync = file.sync.bind(file);
+    return Object.assign(file, {
+      datasync: () => {
+        asked.push('datasync');
+        return datasync();
+      },
+      sync: () => {
+        asked.push('sync');
+        return sync();
+      },
+    });
+  },
+});
+
+async function writeLong(file: StagedFile): Promise<void> {
+  for (let bytes = 0; bytes < 2 * FLUSH_BYTES; bytes += WRITE_BYTES_MIN)
+    await file.write(Buffer.alloc(WRITE_BYTES_MIN));
+}
+
+test('the disk begins with a long file before all of it is written, and the end of it is synced in any case', async () => {
+  const asked: string[] = [];
+  const path = nextPath();
+  {
+    await using file = await StagedFile.create(
+      path,
+      watching(asked, async () => undefined),
+    );
+    await writeLong(file);
+    expect(asked[0]).toBe('datasync');
+    await file.finish();
+    expect(asked.at(-1)).toBe('sync');
+  }
+  await rm(path);
+});
+
+test('bytes that the disk did not take are told, although the fsync at the end says nothing of them', async () => {
+  const path = nextPath();
+  const full = (): Promise<never> => Promise.reject(Object.assign(new Error('EIO: i/o error'), { code: 'EIO' }));
+  {
+    await using file = await StagedFile.create(path, watching([], full));
+    const writing = (async (): Promise<void> => {
+      await writeLong(file);
+      await file.finish();
+    })();
+    await expect(writing).rejects.toThrow(LocalFileError);
+  }
+  await rm(path);
 });

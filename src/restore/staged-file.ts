@@ -9,6 +9,11 @@ import type { TargetSystem } from './target-system.ts';
 
 /** A system call for each decoded frame of 256 KiB would cost more than the bytes in it. */
 export const WRITE_BYTES_MIN = 1024 * 1024;
+/**
+ * After so many bytes the disk begins with them, while more is fetched: otherwise nearly all of a long log is left for the
+ * one fsync at its end, when there is nothing else to do but wait.
+ */
+export const FLUSH_BYTES = 32 * 1024 * 1024;
 
 export class StagedFile implements AsyncDisposable {
   readonly path: string;
@@ -21,6 +26,10 @@ export class StagedFile implements AsyncDisposable {
   /** The write under way. It never rejects: what went wrong is thrown by the next call. */
   #writing: Promise<void> = Promise.resolve();
   #failure: { readonly error: unknown } | null = null;
+  /** Written since the last flush to the disk began. */
+  #unflushedBytes = 0;
+  /** The flush to the disk under way; as `#writing` it never rejects. */
+  #flushing: Promise<void> | null = null;
 
   private constructor(path: string, handle: FileHandle) {
     this.path = path;
@@ -80,6 +89,7 @@ export class StagedFile implements AsyncDisposable {
     await this.#dropRest();
     await this.#flush();
     await this.#writing;
+    await this.#flushing;
     this.#throwFailure();
     try {
       await this.#handle.sync();
@@ -115,10 +125,23 @@ export class StagedFile implements AsyncDisposable {
       // writev(2) may write less than it was given; `writeFile` on a handle goes on where it stopped.
       if (parts.length === 1 && parts[0]) await this.#handle.writeFile(parts[0]);
       else await writeParts(this.#handle, parts);
+      this.#unflushedBytes += parts.reduce((sum, { byteLength }) => sum + byteLength, 0);
       for (const part of parts) giveBack(part);
+      if (this.#unflushedBytes >= FLUSH_BYTES) this.#flushing ??= this.#flushToDisk();
     } catch (error) {
-      this.#failure = { error };
+      this.#failure ??= { error };
     }
+  }
+
+  /** The system tells of a failed write to the disk once, perhaps to this call and not to the fsync at the end. */
+  async #flushToDisk(): Promise<void> {
+    this.#unflushedBytes = 0;
+    try {
+      await this.#handle.datasync();
+    } catch (error) {
+      this.#failure ??= { error };
+    }
+    this.#flushing = null;
   }
 
   #throwFailure(): void {
@@ -127,6 +150,7 @@ export class StagedFile implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#writing;
+    await this.#flushing;
     // Closing twice is harmless: after `finish` this does nothing. A file that was not finished is thrown away: that it
     // cannot even be closed (close(2) tells of a full disk once more) must not hide why.
     await this.#handle.close().catch(() => {});
