@@ -5,18 +5,19 @@
 import { Blake3 } from '../core/checksum.ts';
 import { CorruptionError, errorMessage, UnsupportedFormatError } from '../core/errors.ts';
 import { packKey } from '../layout/keys.ts';
-import type { PackedObject } from '../layout/manifest.ts';
-import { unpackObject } from '../layout/pack.ts';
+import { mapAhead } from '../core/map-ahead.ts';
 import { concurrently } from '../restore/concurrently.ts';
 import { type FetchOptions, fetchParts } from '../restore/fetch-parts.ts';
 import { partBytesFor, partCount, PartStream, partsOf } from '../restore/part-stream.ts';
-import { checkFits, readPlace } from '../restore/read-snapshot.ts';
-import { checkObject } from '../spacetimedb/page.ts';
+import { readPlace } from '../restore/read-snapshot.ts';
 import { decodeSnapshotFile, listObjects, type ObjectKind } from '../spacetimedb/snapshot-file.ts';
 import { effectOfManifests, packLines, type ReadManifest } from './check-manifests.ts';
 import type { Effects } from './effects.ts';
 import { type Finding, NO_EFFECT, REMEDY } from './finding.ts';
 import { damageBehind, NotGivenError } from './not-given.ts';
+import { PackMemory, type WantedObject } from './pack-memory.ts';
+import { PackObjects } from './pack-objects.ts';
+import { uncheckedFinding, uncheckedFits } from './unchecked.ts';
 
 export interface CheckPacksOptions {
   readonly manifests: readonly ReadManifest[];
@@ -29,14 +30,8 @@ export interface CheckPacksOptions {
   readonly onPack: (bytes: number) => void;
 }
 
-interface WantedObject extends PackedObject {
-  readonly kind: ObjectKind;
-}
-
-/** Of one pack: offset and the first 48 bits of the hash of each object that was checked. */
-type CheckedObjects = Map<number, number>;
-
-const CHECKED_HASH_DIGITS = 12;
+/** The first 32 bits of an object's hash tell which one of a place was checked. */
+const CHECKED_HASH_DIGITS = 8;
 const PARTS_AHEAD = 2;
 
 /** @throws what the client throws */
@@ -48,11 +43,13 @@ class PackCheck {
   readonly #options: CheckPacksOptions;
   readonly #findings: Finding[] = [];
   readonly #checked = new Map<string, CheckedObjects>();
+  readonly #memory: PackMemory;
   /** Packs that are told of already: one finding for each. */
   readonly #bad = new Set<string>();
 
   constructor(options: CheckPacksOptions) {
     this.#options = options;
+    this.#memory = new PackMemory(options.fetch.budget);
   }
 
   async run(): Promise<Finding[]> {
@@ -80,52 +77,53 @@ class PackCheck {
       kinds = new Map(listObjects(decoded).map(({ hash, kind }) => [hash, kind]));
     } catch (error) {
       const pack = packKey(header.snapshotFile.pack);
+      const unchecked = uncheckedFits(error, { key: pack, what: `the file of the snapshot at ${tx}` });
+      if (unchecked !== null) return void this.#findings.push(unchecked);
       // A pack that is not there is told of by the listing, unless that names it.
       const found = await damageBehind(error, { key: pack, fetch });
       if (found !== null) this.#note(manifest, found, pack);
       return;
     }
-    const missing = new Set(kinds.keys());
     try {
-      await concurrently(
-        await this.#groups(manifest, { kinds, missing }),
-        ([pack, objects]) => this.#readPack(pack, objects),
-        { limit: atOnce },
-      );
-      const [first] = missing;
+      const groups = this.#groups(manifest, kinds);
+      const read = ([pack, objects]: WantedPack): Promise<void> => this.#readPack(pack, objects);
+      for await (const _ of mapAhead(groups, read, { ahead: atOnce, signal: fetch.signal }));
+      const [first] = kinds.keys();
       if (first !== undefined) {
-        const error = new CorruptionError(`${key} does not name ${missing.size} objects of its snapshot, as ${first}`);
+        const error = new CorruptionError(`${key} does not name ${kinds.size} objects of its snapshot, as ${first}`);
         this.#findings.push(this.#finding(key, error, effectOfManifests([manifest], effects, error)));
       }
     } catch (error) {
-      this.#note(manifest, error, key);
+      const found = await damageBehind(error, { key, fetch });
+      if (found !== null) this.#note(manifest, found, key);
     }
   }
 
-  /** What of each wanted pack is still to be checked; nothing of a pack that was read for the same objects before. */
-  async #groups(
-    { listed }: ReadManifest,
-    { kinds, missing }: { readonly kinds: ReadonlyMap<string, ObjectKind>; readonly missing: Set<string> },
-  ): Promise<Map<string, WantedObject[]>> {
-    const groups = new Map<string, WantedObject[]>();
+  /**
+   * What of each wanted pack is still to be checked, pack by pack as the manifest names them; nothing of a pack that was
+   * read for the same objects before. What the manifest names is taken out of `kinds`.
+   */
+  async *#groups({ listed }: ReadManifest, kinds: Map<string, ObjectKind>): AsyncGenerator<WantedPack, void, void> {
+    let group: readonly [pack: string, objects: WantedObject[]] | null = null;
     for await (const { pack, objects } of packLines(listed, this.#options.fetch)) {
+      if (group !== null && group[0] !== pack) {
+        if (group[1].length > 0) yield group;
+        group = null;
+      }
+      group ??= [pack, []];
       const checked = this.#checked.get(pack);
       const isRead = this.#options.packs.has(pack);
       for (const object of objects) {
         const kind = kinds.get(object.hash);
-        if (kind === undefined || !missing.delete(object.hash)) {
+        if (kind === undefined || !kinds.delete(object.hash)) {
           throw new CorruptionError(
             `${listed.key} names the object ${object.hash} twice, or the snapshot file does not name it`,
           );
         }
-        if (!isRead || checked?.get(object.offset) === shortHash(object.hash)) continue;
-        checkFits(object, { key: packKey(pack), fetch: this.#options.fetch });
-        const group = groups.get(pack);
-        if (group) group.push({ ...object, kind });
-        else groups.set(pack, [{ ...object, kind }]);
+        if (isRead && checked?.has(object) !== true) group[1].push({ ...object, kind });
       }
     }
-    return groups;
+    if (group !== null && group[1].length > 0) yield group;
   }
 
   async #readPack(pack: string, objects: WantedObject[]): Promise<void> {
@@ -135,9 +133,9 @@ class PackCheck {
     if (this.#bad.has(pack)) return;
     const isFirst = !this.#checked.has(pack);
     try {
-      await readWholePack({ pack, size, objects: objects.sort((a, b) => a.offset - b.offset), fetch });
-      const checked = this.#checked.get(pack) ?? new Map<number, number>();
-      for (const { offset, hash } of objects) checked.set(offset, shortHash(hash));
+      await this.#readWholePack(pack, objects);
+      const checked = this.#checked.get(pack) ?? new CheckedObjects();
+      checked.add(objects);
       this.#checked.set(pack, checked);
     } catch (error) {
       // Removed since it was listed, by whoever removes what no manifest names.
@@ -147,6 +145,31 @@ class PackCheck {
       this.#note(null, found, key);
     }
     if (isFirst) onPack(size);
+  }
+
+  /** One pass: objects are proven as the bytes pass, and nothing of the pack is kept. */
+  async #readWholePack(pack: string, objects: readonly WantedObject[]): Promise<void> {
+    const { fetch, packs } = this.#options;
+    const key = packKey(pack);
+    const size = packs.get(pack) ?? 0;
+    const partBytes = partBytesFor(fetch.budget.bytesMax);
+    using share = await this.#memory.take(objects, fetch);
+    const onTooLong = ({ hash }: WantedObject, budgetBytes: number): void =>
+      void this.#findings.push(uncheckedFinding(key, `the blob ${hash}`, budgetBytes));
+    using checks = new PackObjects(objects, { key, memory: this.#memory, share, onTooLong });
+    await using stream = new PartStream(
+      fetchParts(partsOf({ key, size }, partBytes), { ...fetch, parallelism: PARTS_AHEAD }),
+    );
+    const hash = new Blake3();
+    for await (const bytes of stream.next(partCount({ key, size }, partBytes))) {
+      hash.update(bytes);
+      await checks.push(bytes);
+    }
+    if (hash.digestHex() !== pack) {
+      throw new CorruptionError(`${key} does not hold the bytes that its name is the hash of`, { facts: { key } });
+    }
+    const failure = checks.failure();
+    if (failure !== null) throw failure;
   }
 
   /** @throws what is no damage */
@@ -173,53 +196,31 @@ class PackCheck {
   }
 }
 
+type WantedPack = readonly [pack: string, objects: WantedObject[]];
+
 const shortHash = (hash: string): number => Number.parseInt(hash.slice(0, CHECKED_HASH_DIGITS), 16);
 
-interface ReadPackOptions {
-  readonly pack: string;
-  readonly size: number;
-  /** By rising offset; two may not overlap, but the same place may be named twice. */
-  readonly objects: readonly WantedObject[];
-  readonly fetch: FetchOptions;
-}
+/** Which objects of one pack were checked: 8 bytes for each, since a database may have millions. */
+class CheckedObjects {
+  /** By rising offset. No pack is longer than 32 bits count (PACK_BYTES_MAX). */
+  #offsets = new Uint32Array(0);
+  #hashes = new Uint32Array(0);
 
-/** One pass: what has come of the next object is kept, the rest is hashed and let go. */
-async function readWholePack({ pack, size, objects, fetch }: ReadPackOptions): Promise<void> {
-  const key = packKey(pack);
-  const partBytes = partBytesFor(fetch.budget.bytesMax);
-  await using stream = new PartStream(
-    fetchParts(partsOf({ key, size }, partBytes), { ...fetch, parallelism: PARTS_AHEAD }),
-  );
-  const hash = new Blake3();
-  let kept: Buffer = Buffer.alloc(0);
-  let keptAt = 0;
-  let next = 0;
-  let failure: Error | null = null;
-  for await (const bytes of stream.next(partCount({ key, size }, partBytes))) {
-    hash.update(bytes);
-    kept = kept.byteLength === 0 ? Buffer.from(bytes) : Buffer.concat([kept, bytes]);
-    const end = keptAt + kept.byteLength;
-    for (let object = objects[next]; object && object.offset + object.length <= end; object = objects[next]) {
-      next += 1;
-      const at = object.offset - keptAt;
-      if (at < 0) throw new CorruptionError(`manifests name places of ${key} that overlap`, { facts: { key } });
-      try {
-        const plain = await unpackObject(kept.subarray(at, at + object.length), object, { key });
-        checkObject({ kind: object.kind, hash: object.hash, bytes: plain });
-      } catch (error) {
-        if (!(error instanceof CorruptionError)) throw error;
-        // The whole pack is read all the same: its name tells whether it was altered, or the manifest is wrong.
-        failure ??= error;
-      }
+  add(objects: readonly WantedObject[]): void {
+    const all = new Map<number, number>();
+    for (const [index, offset] of this.#offsets.entries()) all.set(offset, this.#hashes[index] ?? 0);
+    for (const { offset, hash } of objects) all.set(offset, shortHash(hash));
+    this.#offsets = Uint32Array.from(all.keys()).sort();
+    this.#hashes = this.#offsets.map((offset) => all.get(offset) ?? 0);
+  }
+
+  has({ offset, hash }: Pick<WantedObject, 'offset' | 'hash'>): boolean {
+    let [low, high] = [0, this.#offsets.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#offsets[middle] ?? 0) < offset) low = middle + 1;
+      else high = middle;
     }
-    const wanted = objects[next];
-    const from = Math.min(end, Math.max(keptAt, wanted === undefined ? end : wanted.offset));
-    kept = Buffer.from(kept.subarray(from - keptAt));
-    keptAt = from;
+    return this.#offsets[low] === offset && this.#hashes[low] === shortHash(hash);
   }
-  if (hash.digestHex() !== pack) {
-    throw new CorruptionError(`${key} does not hold the bytes that its name is the hash of`, { facts: { key } });
-  }
-  if (failure !== null) throw failure;
-  if (next < objects.length) throw new CorruptionError(`manifests name places beyond the end of ${key}`);
 }

@@ -20,7 +20,9 @@ export type FindingKind =
   | 'unneeded'
   | 'foreign'
   /** Something of a format that this release does not know. */
-  | 'unsupported';
+  | 'unsupported'
+  /** More than the memory budget holds: it was not read, and counts as damage until it is. */
+  | 'unchecked';
 
 export interface Finding {
   readonly severity: Severity;

@@ -90,7 +90,8 @@ function checkFrame(frame: Uint8Array, { plainBytesMax }: DecodeFrameOptions): n
   return checkHeader(header, plainBytesMax);
 }
 
-function checkHeader(header: FrameHeader, plainBytesMax: number): number {
+/** Of a frame of ours. @throws CorruptionError */
+export function checkHeader(header: FrameHeader, plainBytesMax: number): number {
   const { contentSize, windowSize } = header;
   if (!header.checksum) throw new CorruptionError('a zstd frame has no checksum');
   if (header.unusedBit) throw new CorruptionError('the unused bit of a zstd frame header is set');

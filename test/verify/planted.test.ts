@@ -64,7 +64,8 @@ describe('in a server', () => {
 });
 
 test('every kind is planted; a backup in which nothing is ends with 0 and no finding', async () => {
-  const kinds: Record<FindingKind, true> = {
+  // What is not checked is a matter of the memory budget, not of a backup: src/verify/large-blob.test.ts.
+  const kinds: Record<Exclude<FindingKind, 'unchecked'>, true> = {
     missing: true,
     altered: true,
     'wrong-size': true,
