@@ -24,6 +24,7 @@ import type { Log } from '../core/log.ts';
 import { type Finding, NO_EFFECT, REMEDY } from './finding.ts';
 import { whyNotGiven } from './not-given.ts';
 import { badObject } from './read-view.ts';
+import { uncheckedFits } from './unchecked.ts';
 import { isInSample, type Sample } from './sample.ts';
 
 export interface CheckImagesOptions {
@@ -210,6 +211,8 @@ class ImageCheck {
       await checkFile(file, this.#options.fetch);
     } catch (error) {
       if (error instanceof ObjectNotFoundError) return this.#missing(key, imageEffect(image));
+      const unchecked = uncheckedFits(error, { key, what: 'what is stored' });
+      if (unchecked !== null) return void this.#findings.push(unchecked);
       if (!(error instanceof CorruptionError)) throw error;
       this.#findings.push(badObject(key, error, imageEffect(image)));
     }

@@ -14,6 +14,7 @@ import type { Effects } from './effects.ts';
 import { type Finding, NO_EFFECT, REMEDY } from './finding.ts';
 import { damageBehind } from './not-given.ts';
 import { badObject } from './read-view.ts';
+import { uncheckedFits } from './unchecked.ts';
 
 const PART_BYTES = 512 * 1024;
 /** Manifests read at once: each holds a part of the budget. */
@@ -41,6 +42,8 @@ export interface ReadManifests {
   readonly facts: ReadonlyMap<string, ManifestFacts>;
   /** By key, with the generation: what is wrong with it. */
   readonly bad: readonly { readonly listed: ListedManifest; readonly error: Error }[];
+  /** What the budget does not hold. */
+  readonly unchecked: readonly Finding[];
 }
 
 /** The packs of a manifest, in its order. @throws CorruptionError, ObjectNotFoundError, UnsupportedFormatError */
@@ -63,6 +66,7 @@ export async function readManifests(options: ReadManifestsOptions): Promise<Read
   const manifests: ReadManifest[] = [];
   const facts = new Map<string, ManifestFacts>();
   const bad: { listed: ListedManifest; error: Error }[] = [];
+  const unchecked: Finding[] = [];
   const read = async (listed: ListedManifest): Promise<void> => {
     try {
       const headers: ManifestHeader[] = [];
@@ -88,6 +92,8 @@ export async function readManifests(options: ReadManifestsOptions): Promise<Read
     } catch (error) {
       // A missing pack is told of by the listing, unless that names it.
       const pack = packKey(header.commit?.pack ?? header.snapshotFile.pack);
+      const tooLong = uncheckedFits(error, { key: pack, what: `the commit of the snapshot at ${tx}` });
+      if (tooLong !== null) return void unchecked.push(tooLong);
       const found = await damageBehind(error, { key: pack, fetch });
       if (found !== null) bad.push({ listed, error: found });
     }
@@ -95,12 +101,12 @@ export async function readManifests(options: ReadManifestsOptions): Promise<Read
   const all = [...view.listing.manifests.values()].flat();
   await concurrently(all, read, { limit: AT_ONCE });
   manifests.sort((a, b) => (a.listed.key < b.listed.key ? -1 : 1));
-  return { manifests, facts, bad };
+  return { manifests, facts, bad, unchecked };
 }
 
 /** From the listing and what was read. Pure. */
 export function checkManifests(
-  { manifests, bad }: ReadManifests,
+  { manifests, bad, unchecked }: ReadManifests,
   { view, effects }: { readonly view: StoreView; readonly effects: Effects },
 ): Finding[] {
   const findings = bad.map(({ listed, error }) => {
@@ -109,6 +115,7 @@ export function checkManifests(
     const effect = snapshotEffect(listed, { effects, error });
     return badObject(typeof key === 'string' ? key : listed.key, error, effect);
   });
+  findings.push(...unchecked);
   const named = new Set<string>();
   const wrong = new Map<string, { found: number | null; expected: number; by: ReadManifest[] }>();
   for (const manifest of manifests) {
