@@ -43,9 +43,11 @@ function totals(result: VerifiedWithTime): { objects: number; bytes: number; obj
 }
 
 /** How much the ranges are worth. */
-function knownBy(deep: boolean, damage: number): string {
-  const by = deep ? 'every byte read' : 'by names';
-  return damage === 0 ? by : `${by}, without what is damaged`;
+function knownBy(deep: boolean, findings: readonly Finding[]): string {
+  const isWhole = findings.every(({ kind }) => kind !== 'unchecked');
+  const by = deep ? (isWhole ? 'every byte read' : 'not all of it checked') : 'by names';
+  const isDamaged = findings.some(({ severity, kind }) => severity === 'damage' && kind !== 'unchecked');
+  return isDamaged ? `${by}, without what is damaged` : by;
 }
 
 /** @param deep whether every byte was read. @returns lines for people, without a newline at the end */
@@ -62,7 +64,7 @@ export function formatVerified({ source, result }: VerifiedDestination, { deep }
   return [
     source,
     `  checked      ${counted(objects, 'object')}, ${humanBytes(bytes)}: ${read} in ${humanDuration(durationMs)}`,
-    ...databases.map((database) => databaseText(database, knownBy(deep, damage))),
+    ...databases.map((database) => databaseText(database, knownBy(deep, findings))),
     ...shown,
     ...(more > 0 ? [`  … and ${counted(more, 'finding')} more: -json shows all`] : []),
     damage === 0

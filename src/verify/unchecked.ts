@@ -1,6 +1,5 @@
 /** What the budget does not hold: not known to be damaged, and never told to be whole. */
 import { ConfigurationError } from '../core/errors.ts';
-import { formatBytes } from '../restore/format-bytes.ts';
 import { KEPT_FREE_BYTES } from '../restore/read-snapshot.ts';
 import type { Finding } from './finding.ts';
 
@@ -11,7 +10,7 @@ const MIB = 1024 * 1024;
  * @param budgetBytes with which it would be checked, at the least
  */
 export function uncheckedFinding(key: string, what: string, budgetBytes: number): Finding {
-  const memory = `-memory ${formatBytes(Math.ceil(budgetBytes / MIB) * MIB).replaceAll(' ', '')}`;
+  const memory = `-memory ${Math.ceil(budgetBytes / MIB)}MiB`;
   return {
     severity: 'damage',
     kind: 'unchecked',
