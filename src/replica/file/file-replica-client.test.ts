@@ -149,7 +149,7 @@ describe('file store: what lies in the directory', () => {
     ['ENOSPC', StoreFullError, true, 'Free space'],
     ['EIO', UnavailableError, true, undefined],
     ['EMFILE', UnavailableError, true, 'open files'],
-    ['ENOTDIR', UnsupportedByStoreError, false, undefined],
+    ['ENOTDIR', UnsupportedByStoreError, false, 'a file, not a directory'],
   ])('%s', (code, kind, retry, hint) => {
     const cause = Object.assign(new Error(`${code}: it failed`), { code, syscall: 'open' });
     const error = fileStoreError('write', '/backup/x', cause);
