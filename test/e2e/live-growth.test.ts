@@ -75,6 +75,8 @@ describe('killed while the database grows', () => {
         }
         await delay(random() * 20);
       }
+      // Before that it does not heed signals.
+      await program.says(/"msg":/);
       program.kill('SIGTERM');
       const { code, stderr } = await program.ended();
       expect(code, stderr).toBe(0);
