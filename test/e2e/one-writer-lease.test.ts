@@ -143,7 +143,9 @@ describe.concurrent('lease', () => {
     const replicas = urls.map((url) => `      - url: ${url}`);
     await writeFile(config, ['dbs:', `  - path: ${place.database}`, '    replicas:', ...replicas, ''].join('\n'));
     await using program = startProgram(['replicate', '-config', config], { env });
-    await program.until(() => (program.stderr.match(/image of the server stored/g) ?? []).length === 2, 'both images');
+    const times = (words: RegExp): number => program.stderr.match(words)?.length ?? 0;
+    const holdsAll = (): boolean => times(/image of the server stored/g) === 2 && times(/"replicating from/g) === 4;
+    await program.until(holdsAll, 'both images and all four logs');
     program.kill('SIGKILL');
     await program.ended();
     const prefixes = ['server/', 'replicas/1/', 'replicas/3/'];
