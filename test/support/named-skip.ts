@@ -9,22 +9,24 @@ export interface Need {
   /** Why it cannot run here; null when it can. */
   readonly missing: string | null;
   readonly requiredBy?: string;
+  /** So many more attempts after a failure, each of which the last lines of the run tell. Default 0. */
+  readonly retry?: number;
 }
 
 type Body = () => Promise<void> | void;
 
 /** A `test` that runs its body only where nothing is missing. */
-export function testNeeding({ missing, requiredBy }: Need): (name: string, body: Body, timeoutMs?: number) => void {
+export function testNeeding({
+  missing,
+  requiredBy,
+  retry = 0,
+}: Need): (name: string, body: Body, timeoutMs?: number) => void {
   const required = requiredBy !== undefined && (process.env[requiredBy] ?? '') !== '';
   return (name, body, timeoutMs) => {
-    test(
-      name,
-      (context) => {
-        if (missing === null) return body();
-        if (required) throw new Error(`${requiredBy} is set, and yet this cannot run: ${missing}`);
-        return context.skip(missing);
-      },
-      timeoutMs,
-    );
+    test(name, { retry, ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }) }, (context) => {
+      if (missing === null) return body();
+      if (required) throw new Error(`${requiredBy} is set, and yet this cannot run: ${missing}`);
+      return context.skip(missing);
+    });
   };
 }
