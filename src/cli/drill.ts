@@ -16,6 +16,7 @@ import { parseReplicaIdFlag } from './restore-place.ts';
 import { loadForCommand, openSessionLog, type Session } from './session.ts';
 import { findSource } from './source-place.ts';
 import { ageSeconds, humanAge, humanBytes, humanDuration, humanTime, isoTime } from './units.ts';
+import { giveUpAfterFlag, progressFlag } from './reading-flags.ts';
 
 interface Flags {
   readonly config?: string;
@@ -63,14 +64,8 @@ const flagOptions = (): Option[] => [
   new Option('--replica-id <N>', 'Of a server, this database alone.'),
   parallelismFlag(),
   configFlag('memory', 'SIZE'),
-  new Option(
-    '--give-up-after <DURATION>',
-    'Give up after so long without an answer of the store. Default: 30s.',
-  ).default('30s'),
-  new Option(
-    '--progress <auto|plain|json|none>',
-    'Progress on stderr; auto is a bar on a terminal, a line now and then elsewhere.',
-  ).default('auto'),
+  giveUpAfterFlag(),
+  progressFlag(),
   new Option('--json', 'Print the result as one JSON document on stdout.'),
 ];
 

@@ -29,6 +29,7 @@ import { formatServerRestore, serverRestoreDocument } from './restore-server-sum
 import { formatRestore, restoreDocument } from './restore-summary.ts';
 import { loadForCommand, openSessionLog, type Session } from './session.ts';
 import { formatUnfinished } from './unfinished-text.ts';
+import { giveUpAfterFlag, progressFlag } from './reading-flags.ts';
 
 interface Flags {
   readonly config?: string;
@@ -134,14 +135,8 @@ const flagOptions = (): Option[] => [
   new Option('--dry-run', 'Say what would be restored, and write nothing.'),
   parallelismFlag(),
   configFlag('memory', 'SIZE'),
-  new Option(
-    '--give-up-after <DURATION>',
-    'Give up after so long without an answer of the store. Default: 30s.',
-  ).default('30s'),
-  new Option(
-    '--progress <auto|plain|json|none>',
-    'Progress on stderr; auto is a bar on a terminal, a line now and then elsewhere.',
-  ).default('auto'),
+  giveUpAfterFlag(),
+  progressFlag(),
   new Option('--json', 'Print the result as one JSON document on stdout.'),
   new Option('--follow', 'Then keep the directory up to date, as a standby, until a signal ends it.'),
   new Option('--interval <DURATION>', 'With -follow: how often the store is asked what is new. Default: 1s.'),

@@ -14,6 +14,7 @@ import { loadForCommand, openSessionLog, type Session } from './session.ts';
 import { humanBytes } from './units.ts';
 import { findSource } from './source-place.ts';
 import { formatVerified, verifiedDocument } from './verify-summary.ts';
+import { giveUpAfterFlag } from './reading-flags.ts';
 
 interface Flags {
   readonly config?: string;
@@ -62,10 +63,7 @@ const flagOptions = (): Option[] => [
   new Option('--replica-id <N>', 'Check this database of a server alone.'),
   parallelismFlag(),
   configFlag('memory', 'SIZE'),
-  new Option(
-    '--give-up-after <DURATION>',
-    'Give up after so long without an answer of the store. Default: 30s.',
-  ).default('30s'),
+  giveUpAfterFlag(),
   new Option('--json', 'Print the result as one JSON document on stdout.'),
 ];
 

@@ -1,6 +1,7 @@
 /** A client that waits before it asks while something more urgent is behind: for what has time. */
 import type { Clock } from '../core/clock.ts';
 import type { GetOptions, ReplicaClient, StoredObject } from '../replica/replica-client.ts';
+import { withGet } from '../replica/wrap/with-get.ts';
 
 export interface PoliteOptions {
   /** Whether what is more urgent is behind now. */
@@ -19,15 +20,5 @@ export function politeClient(client: ReplicaClient, { isBusy, clock }: PoliteOpt
     }
     return await client.get(key, options);
   };
-  return {
-    url: client.url,
-    conditional: client.conditional,
-    put: (key, body, options) => client.put(key, body, options),
-    get,
-    head: (key, options) => client.head(key, options),
-    list: (prefix, options) => client.list(prefix, options),
-    delete: (keys, options) => client.delete(keys, options),
-    close: () => client.close(),
-    [Symbol.asyncDispose]: () => client.close(),
-  };
+  return withGet(client, get);
 }

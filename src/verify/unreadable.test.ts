@@ -17,6 +17,7 @@ import {
 import { prefixedClient } from '../replica/wrap/prefixed.ts';
 import { WHOLE } from './sample.ts';
 import { type VerifiedStore, verifyStore } from './verify-store.ts';
+import { withGet } from '../replica/wrap/with-get.ts';
 
 let scene: VerifyScene;
 beforeEach(async () => {
@@ -32,17 +33,7 @@ function withoutBytes(lost: string, { removes = false } = {}): ReplicaClient {
     if (removes) await client.delete([key]);
     throw new ObjectNotFoundError(`${key} is not there`);
   };
-  return {
-    url: client.url,
-    conditional: client.conditional,
-    put: (key, body, options) => client.put(key, body, options),
-    get,
-    head: (key, options) => client.head(key, options),
-    list: (prefix, options) => client.list(prefix, options),
-    delete: (keys, options) => client.delete(keys, options),
-    close: () => client.close(),
-    [Symbol.asyncDispose]: () => client.close(),
-  };
+  return withGet(client, get);
 }
 
 function verify(client: ReplicaClient, isDeep: boolean): Promise<VerifiedStore> {

@@ -38,7 +38,7 @@ describe.concurrent('a history that is lost or left', () => {
     await scene.caughtUp();
     await scene.finish();
     const { generations } = await scene.stored();
-    // Behind a bad line one may begin, store nothing, and be followed by the next.
+    // One that began and stored nothing is left out of every line.
     const [first, next, ...later] = generations.filter(({ objects }) => objects.length > 0);
     await scene.expectGeneration(first?.name ?? '', old);
     await scene.expectGeneration(next?.name ?? '', second);

@@ -22,6 +22,7 @@ import {
 import { listObjects } from '../../src/spacetimedb/snapshot-file.ts';
 import { listSnapshots, readSnapshotFile, readSnapshotObject } from '../../src/spacetimedb/snapshots.ts';
 import { type RecordedCommit, segmentBytes } from './recorded-log.ts';
+import { withGet } from '../../src/replica/wrap/with-get.ts';
 
 const OBJECT_BYTES_MAX = 1024 * 1024 * 1024;
 
@@ -97,17 +98,7 @@ export class RestoreScene implements AsyncDisposable {
   /** The scene's client, with `get` asked of a test. */
   spying(get: (key: string, options: GetOptions | undefined) => Promise<StoredObject>): ReplicaClient {
     const { client } = this;
-    return {
-      url: client.url,
-      conditional: client.conditional,
-      put: (key, body, options) => client.put(key, body, options),
-      get,
-      head: (key, options) => client.head(key, options),
-      list: (prefix, options) => client.list(prefix, options),
-      delete: (keys, options) => client.delete(keys, options),
-      close: () => client.close(),
-      [Symbol.asyncDispose]: () => client.close(),
-    };
+    return withGet(client, get);
   }
 
   bytesOf(key: string): Uint8Array {
